@@ -1,0 +1,120 @@
+"""Every error Headgate can show somebody, as data.
+
+    HeadgateError
+     |- RequestError     the caller's request cannot be served; becomes an HTTP answer in the caller's dialect
+     |- ConfigError      the configuration cannot be used; `headgate check` prints all of its problems
+     `- StoreError       the durable store failed; law 1 decides what happens
+
+What a provider does wrong is never an exception: decoders turn it into a `Failure`, which ends the log.
+`code` is stable and documented; messages are for people and may change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+
+from headgate.events import Blame
+
+
+class Code(NamedTuple):
+    """What is true of an error code wherever it occurs."""
+
+    status: int
+    blame: Blame
+    retryable: bool
+    meaning: str
+
+
+CODES: Final[dict[str, Code]] = {
+    # the caller's
+    "invalid_request": Code(400, Blame.CALLER, False, "The request is malformed; the message names the field."),
+    "invalid_json": Code(400, Blame.CALLER, False, "The body is not JSON."),
+    "invalid_cursor": Code(400, Blame.CALLER, False, "The cursor is not a number of this log."),
+    "unauthorized": Code(401, Blame.CALLER, False, "No key, or one that is not known."),
+    "not_found": Code(404, Blame.CALLER, False, "There is no such resource, or it belongs to somebody else."),
+    "model_not_found": Code(404, Blame.CALLER, False, "No route leads from this model name; the message names some that do."),
+    "method_not_allowed": Code(405, Blame.CALLER, False, "The path exists, the method does not."),
+    "not_expressible": Code(406, Blame.CALLER, False, "The dialect asked for cannot show this response."),
+    "request_timeout": Code(408, Blame.CALLER, True, "The request body did not arrive in time."),
+    "already_finished": Code(409, Blame.CALLER, False, "The response has ended; there is nothing left to cancel."),
+    "expired_response": Code(410, Blame.CALLER, False, "The response is older than the retention."),
+    "body_too_large": Code(413, Blame.CALLER, False, "The request body is over the limit."),
+    "unsupported_media_type": Code(415, Blame.CALLER, False, "The body must be application/json."),
+    "headers_too_large": Code(431, Blame.CALLER, False, "The request headers are over the limit."),
+    "cancelled": Code(499, Blame.CALLER, False, "Somebody asked for the response to stop."),
+    "disconnected": Code(499, Blame.CALLER, False, "Every reader went away, and the route cancels then."),
+    # the provider's
+    "upstream_rejected": Code(400, Blame.CALLER, False, "The provider refused the request; its error object is passed on."),
+    "upstream_auth": Code(502, Blame.GATEWAY, False, "The provider refused the gateway's credentials."),
+    "upstream_rate_limited": Code(429, Blame.UPSTREAM, True, "The provider is rate limiting; Retry-After is passed on."),
+    "upstream_error": Code(502, Blame.UPSTREAM, True, "The provider answered with an error."),
+    "upstream_connect": Code(502, Blame.UPSTREAM, True, "No connection to the provider."),
+    "upstream_cut": Code(502, Blame.UPSTREAM, True, "The provider's answer ended before it was complete."),
+    "upstream_malformed": Code(502, Blame.UPSTREAM, True, "The provider sent something that is not its dialect."),
+    "upstream_too_large": Code(502, Blame.UPSTREAM, False, "The provider's answer is over a limit."),
+    "upstream_first_token_timeout": Code(504, Blame.UPSTREAM, True, "No first token in time (timeouts.first_token_s)."),
+    "upstream_stalled": Code(504, Blame.UPSTREAM, True, "No progress in time (timeouts.stall_s)."),
+    "deadline_exceeded": Code(504, Blame.UPSTREAM, True, "The response was not done in time (timeouts.total_s)."),
+    # ours
+    "interrupted": Code(502, Blame.GATEWAY, True, "The gateway stopped while the response was in flight."),
+    "store_unavailable": Code(503, Blame.GATEWAY, True, "The durable store does not accept writes."),
+    "draining": Code(503, Blame.GATEWAY, True, "The gateway is shutting down and takes no new work."),
+    "overloaded": Code(503, Blame.GATEWAY, True, "The gateway is at its limit of open responses."),
+    "internal": Code(500, Blame.GATEWAY, False, "A fault in the gateway; the log line with this response's id says more."),
+}
+
+
+class HeadgateError(Exception):
+    """Root of every exception of ours. ``code`` is one of `CODES`."""
+
+    code: str = "internal"
+
+
+class RequestError(HeadgateError):
+    """A request that cannot be served.
+
+    `param` names the offending field where there is one, `headers` go onto the answer (such as ``Retry-After``).
+    """
+
+    def __init__(self, code: str, message: str, *, param: str | None = None, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.param = param
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> int:
+        return CODES[self.code].status
+
+
+class ConfigError(HeadgateError):
+    """A configuration that cannot be used. `problems` holds all of them, each with its place."""
+
+    code = "invalid_config"
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class StoreError(HeadgateError):
+    """The durable store did not do what was asked; nothing of the batch was made visible."""
+
+    code = "store_unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a stage found wrong with a peer: a value, not an exception. It ends the log as `failed`."""
+
+    code: str
+    message: str
+    http_status: int = 0
+    retry_after_s: float | None = None
+    detail: dict[str, Any] | None = field(default=None)
+
+    @property
+    def status(self) -> int:
+        return self.http_status or CODES[self.code].status
