@@ -32,8 +32,16 @@ CODES: Final[dict[str, Code]] = {
     "invalid_json": Code(400, Blame.CALLER, False, "The body is not JSON."),
     "invalid_cursor": Code(400, Blame.CALLER, False, "The cursor is not a number of this log."),
     "unauthorized": Code(401, Blame.CALLER, False, "No key, or one that is not known."),
+    "forbidden_host": Code(
+        403,
+        Blame.CALLER,
+        False,
+        "The Host header is not one of this machine; without keys only local clients are served.",
+    ),
     "not_found": Code(404, Blame.CALLER, False, "There is no such resource, or it belongs to somebody else."),
-    "model_not_found": Code(404, Blame.CALLER, False, "No route leads from this model name; the message names some that do."),
+    "model_not_found": Code(
+        404, Blame.CALLER, False, "No route leads from this model name; the message names some that do."
+    ),
     "method_not_allowed": Code(405, Blame.CALLER, False, "The path exists, the method does not."),
     "not_expressible": Code(406, Blame.CALLER, False, "The dialect asked for cannot show this response."),
     "request_timeout": Code(408, Blame.CALLER, True, "The request body did not arrive in time."),
@@ -45,9 +53,13 @@ CODES: Final[dict[str, Code]] = {
     "cancelled": Code(499, Blame.CALLER, False, "Somebody asked for the response to stop."),
     "disconnected": Code(499, Blame.CALLER, False, "Every reader went away, and the route cancels then."),
     # the provider's
-    "upstream_rejected": Code(400, Blame.CALLER, False, "The provider refused the request; its error object is passed on."),
+    "upstream_rejected": Code(
+        400, Blame.CALLER, False, "The provider refused the request; its error object is passed on."
+    ),
     "upstream_auth": Code(502, Blame.GATEWAY, False, "The provider refused the gateway's credentials."),
-    "upstream_rate_limited": Code(429, Blame.UPSTREAM, True, "The provider is rate limiting; Retry-After is passed on."),
+    "upstream_rate_limited": Code(
+        429, Blame.UPSTREAM, True, "The provider is rate limiting; Retry-After is passed on."
+    ),
     "upstream_error": Code(502, Blame.UPSTREAM, True, "The provider answered with an error."),
     "upstream_connect": Code(502, Blame.UPSTREAM, True, "No connection to the provider."),
     "upstream_cut": Code(502, Blame.UPSTREAM, True, "The provider's answer ended before it was complete."),
@@ -61,7 +73,9 @@ CODES: Final[dict[str, Code]] = {
     "store_unavailable": Code(503, Blame.GATEWAY, True, "The durable store does not accept writes."),
     "draining": Code(503, Blame.GATEWAY, True, "The gateway is shutting down and takes no new work."),
     "overloaded": Code(503, Blame.GATEWAY, True, "The gateway is at its limit of open responses."),
-    "internal": Code(500, Blame.GATEWAY, False, "A fault in the gateway; the log line with this response's id says more."),
+    "internal": Code(
+        500, Blame.GATEWAY, False, "A fault in the gateway; the log line with this response's id says more."
+    ),
 }
 
 
@@ -77,7 +91,9 @@ class RequestError(HeadgateError):
     `param` names the offending field where there is one, `headers` go onto the answer (such as ``Retry-After``).
     """
 
-    def __init__(self, code: str, message: str, *, param: str | None = None, headers: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, param: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -1,0 +1,144 @@
+"""One HTTP request and its answer, whichever server carries it.
+
+Under our own server a stream is written to the connection itself, which the server offers as an ASGI extension; in
+somebody else's app everything goes through ``send``, and so through that app's middleware.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from headgate.errors import RequestError
+from headgate.sinks import SendSink, Sink, TransportSink
+
+if TYPE_CHECKING:
+    from headgate.server import HeadgateProtocol
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = Iterable[tuple[str, str]]
+
+EXTENSION: Final = "headgate.connection"
+"""Key in ``scope["extensions"]`` under which our server offers its connection."""
+QUERY_FIELDS_MAX: Final = 32
+
+
+class ClientGone(Exception):
+    """The client went away; there is nobody to answer."""
+
+
+class Exchange:
+    """A request to read and an answer to give, once."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
+        self.path = path
+        """Path below the place this app is mounted at."""
+        self.method: str = scope["method"]
+        self.started = False
+        """The status line has left."""
+        self.status = 0
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._protocol: HeadgateProtocol | None = (scope.get("extensions") or {}).get(EXTENSION)
+        self._watcher: asyncio.Task[None] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """The first value of a header, by its lower-case name."""
+        for key, value in self._scope["headers"]:
+            if key == name:
+                return str(value.decode("latin-1"))
+        return None
+
+    def query(self) -> dict[str, str]:
+        """Query parameters; the last of several counts. Raises `RequestError`."""
+        try:
+            pairs = parse_qsl(
+                self._scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX
+            )
+        except ValueError:
+            raise RequestError("invalid_request", "The query string cannot be read.") from None
+        return dict(pairs)
+
+    async def body(self, *, bytes_max: int, timeout_s: float) -> bytes:
+        """The whole body. Raises `RequestError` ``body_too_large``, ``request_timeout``; `ClientGone`."""
+        too_large = RequestError(
+            "body_too_large", f"The request body is over {bytes_max} bytes.", headers={"connection": "close"}
+        )
+        length = self.header(b"content-length")
+        if length is not None and length.isdecimal() and int(length) > bytes_max:
+            raise too_large
+        message = await self._receive_within(timeout_s)
+        data: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            pieces, size = [data], len(data)
+            deadline = asyncio.get_running_loop().time() + timeout_s
+            while message.get("more_body", False):
+                message = await self._receive_within(deadline - asyncio.get_running_loop().time())
+                pieces.append(message.get("body", b""))
+                size += len(pieces[-1])
+                if size > bytes_max:
+                    raise too_large
+            data = b"".join(pieces)
+        if len(data) > bytes_max:
+            raise too_large
+        return data
+
+    def on_disconnect(self, callback: Callable[[], None]) -> None:
+        """Call back, once, when the client goes away. The body must have been read."""
+        if self._protocol is not None:
+            self._protocol.on_lost = callback
+            if self._protocol.lost:
+                callback()
+        else:
+            self._watcher = asyncio.create_task(self._watch(callback))
+
+    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
+        """The whole answer at once."""
+        length = ("content-length", str(len(body)))
+        await self._start(status, (*headers, length) if status != 204 else headers)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    async def open_stream(self, headers: Headers, *, wake: Callable[[], None], stall_s: float) -> Sink:
+        """Send the head of a chunked answer; the sink takes the rest."""
+        await self._start(200, headers)
+        if self._protocol is not None:
+            return TransportSink(self._protocol, self._send, stall_s=stall_s)
+        return SendSink(self._send, wake, stall_s=stall_s)
+
+    def close(self) -> None:
+        """The answer is given, or nobody is there to take it."""
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._protocol is not None:
+            self._protocol.forget()
+
+    async def _start(self, status: int, headers: Headers) -> None:
+        self.started = True
+        self.status = status
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+
+    async def _receive_within(self, seconds: float) -> MutableMapping[str, Any]:
+        if self._protocol is not None and self._protocol.body_complete:
+            message = await self._receive()
+        else:
+            try:
+                async with asyncio.timeout(max(seconds, 0.001)):
+                    message = await self._receive()
+            except TimeoutError:
+                raise RequestError(
+                    "request_timeout", "The request body did not arrive in time.", headers={"connection": "close"}
+                ) from None
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        return message
+
+    async def _watch(self, callback: Callable[[], None]) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        callback()

@@ -1,0 +1,178 @@
+"""The ASGI application: routes as data, errors in the caller's dialect, CORS.
+
+Serve it with `headgate.server`, or mount it into another application:
+
+    gateway = Gateway(config.load("headgate.toml"))
+    app.mount("/llm", headgate.app.create_app(gateway))      # and `async with gateway:` in that app's lifespan
+
+It speaks bare ASGI: Starlette's router and request objects cost more than the whole work on a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+from starlette.middleware.cors import CORSMiddleware
+
+from headgate.api import operations
+from headgate.api.callers import Callers
+from headgate.api.creation import create
+from headgate.api.exchange import ClientGone, Exchange, Receive, Scope, Send
+from headgate.api.responses import cancel, events, show
+from headgate.dialects import Dialect
+from headgate.dialects.headgate import SSE as NATIVE
+from headgate.dialects.openai_chat import OPENAI_CHAT
+from headgate.errors import RequestError
+from headgate.gateway import Gateway
+from headgate.reader import Broken
+from headgate.sinks import ClientStalledError
+from headgate.telemetry.logs import fields, logger
+
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Exchange, str, str], Awaitable[None]]
+"""``(exchange, owner, id)``; the id is empty on routes without one."""
+
+EXPOSED_HEADERS: Final = ("Headgate-Response-Id", "Retry-After", "x-should-retry")
+"""What scripts of configured origins may read of an answer."""
+
+_logger = logger("app")
+
+
+class App:
+    """Routes requests to the handlers of one gateway."""
+
+    def __init__(self, gateway: Gateway, *, check_host: bool = False) -> None:
+        self._gateway = gateway
+        self._callers = Callers(gateway.config.keys, check_host=check_host)
+        self._routes = _routes(gateway)
+        self._requests: dict[tuple[str, int], Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        root: str = scope.get("root_path", "")
+        if root and path.startswith(root):
+            path = path[len(root) :]
+        exchange = Exchange(scope, receive, send, path)
+        endpoint, response_id, dialect, methods = self._match(path)
+        try:
+            await self._handle(exchange, endpoint, response_id, methods)
+        except ClientGone:
+            pass
+        except RequestError as error:
+            await _answer_error(exchange, dialect, error)
+        except (Broken, ClientStalledError):
+            raise  # the server closes the connection without completing the body: nobody takes it for whole
+        except Exception as error:
+            _logger.error("fault in the gateway", exc_info=error, extra=fields(path=path))
+            if exchange.started:
+                raise Broken from error
+            await _answer_error(
+                exchange, dialect, RequestError("internal", "A fault in the gateway; its log says more.")
+            )
+        finally:
+            exchange.close()
+            self._count(endpoint, exchange.status)
+
+    async def _handle(
+        self, exchange: Exchange, endpoint: str, response_id: str, methods: dict[str, tuple[Handler, bool]]
+    ) -> None:
+        if not methods:
+            raise RequestError("not_found", f"There is nothing at {exchange.path[:200]}.")
+        handler, needs_key = methods.get(exchange.method, (None, True))
+        if handler is None:
+            allowed = ", ".join(methods)
+            raise RequestError("method_not_allowed", f"{endpoint} takes {allowed}.", headers={"allow": allowed})
+        owner = ""
+        if needs_key:
+            owner = self._callers.identify(
+                authorization=exchange.header(b"authorization"), host=exchange.header(b"host")
+            )
+        await handler(exchange, owner, response_id)
+
+    def _match(self, path: str) -> tuple[str, str, Dialect, dict[str, tuple[Handler, bool]]]:
+        """Endpoint (as metrics call it), id, dialect of its errors, and its methods; no methods for an unknown path."""
+        found = self._routes.get(path)
+        if found is not None:
+            return path, "", *found
+        for prefix in ("/v1/responses/", "/v1/models/"):
+            if path.startswith(prefix):
+                rest = path[len(prefix) :]
+                response_id, slash, action = rest.partition("/") if prefix == "/v1/responses/" else (rest, "", "")
+                endpoint = f"{prefix}{{id}}{slash}{action}"
+                if response_id and endpoint in self._routes:
+                    return endpoint, response_id, *self._routes[endpoint]
+        return "unknown", "", OPENAI_CHAT, {}
+
+    def _count(self, endpoint: str, status: int) -> None:
+        counter = self._requests.get((endpoint, status))
+        if counter is None:
+            counter = self._gateway.metrics.counter(
+                "headgate_requests_total", endpoint, str(status) if status else "none"
+            )
+            self._requests[endpoint, status] = counter
+        counter.inc()
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Open the gateway with the server and close it with it. Mounted apps are not sent this: open it yourself."""
+        await receive()
+        try:
+            await self._gateway.open()
+        except Exception as error:  # noqa: BLE001  told to the server, which stops and shows it
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._gateway.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
+    """The application, behind CORS if origins are configured. `check_host` refuses foreign Host headers while there are no keys."""
+    app: ASGIApp = App(gateway, check_host=check_host)
+    origins = gateway.config.server.cors_origins
+    if origins:
+        app = CORSMiddleware(  # type: ignore[assignment]
+            app,  # type: ignore[arg-type]
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED_HEADERS,
+            max_age=3600,
+        )
+    return app
+
+
+Route = tuple[Dialect, dict[str, tuple[Handler, bool]]]
+
+
+def _routes(gateway: Gateway) -> dict[str, Route]:
+    """Path -> dialect of its errors, and method -> (handler, whether it needs a key)."""
+    models = operations.Models(gateway)
+    g = gateway
+    chat: Dialect = OPENAI_CHAT
+    native: Dialect = NATIVE
+    return {
+        "/v1/chat/completions": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_CHAT, owner), True)}),
+        "/v1/models": (chat, {"GET": (lambda e, *_: models.list(e), True)}),
+        "/v1/models/{id}": (chat, {"GET": (lambda e, _, name: models.show(e, name), True)}),
+        "/v1/responses/{id}": (chat, {"GET": (lambda e, owner, id_: show(g, e, owner, id_), True)}),
+        "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: cancel(g, e, owner, id_), True)}),
+        "/v1/responses/{id}/events": (native, {"GET": (lambda e, owner, id_: events(g, e, owner, id_), True)}),
+        "/healthz": (native, {"GET": (lambda e, *_: operations.health(e), False)}),
+        "/readyz": (native, {"GET": (lambda e, *_: operations.ready(g, e), False)}),
+        "/metrics": (native, {"GET": (lambda e, *_: operations.metrics(g, e), True)}),
+    }
+
+
+async def _answer_error(exchange: Exchange, dialect: Dialect, error: RequestError) -> None:
+    headers = [("content-type", dialect.error_media_type), *error.headers.items()]
+    await exchange.answer(error.status, headers, dialect.error_body(error))

@@ -1,0 +1,371 @@
+"""The configuration: one TOML file, checked in full before anything starts.
+
+``${NAME}`` in any string is replaced from the environment; unknown keys are errors; every problem names its place,
+and all are reported at once. Settings are read here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from headgate.errors import ConfigError
+
+SIMULATOR_URL: Final = "simulator:"
+"""``base_url`` of the built-in simulator, which the gateway then starts on a free loopback port."""
+
+_ENV: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+_KEY_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HOP_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
+
+KNOWN_PROVIDERS: Final = (
+    # name, key variable, base URL, model globs that lead there without a prefix
+    ("openai", "OPENAI_API_KEY", "https://api.openai.com/v1", ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*")),
+    ("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1", ()),
+    ("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", ("mistral-*", "codestral-*")),
+    ("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", ("deepseek-*",)),
+    ("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", ()),
+)
+"""Providers that come in by themselves, without a configuration file, when their usual key variable is set."""
+
+
+class OnDisconnect(StrEnum):
+    """What becomes of a response when its last reader goes away."""
+
+    CANCEL = "cancel"
+    CONTINUE = "continue"
+    DRAIN = "drain"
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError("must be 1 to 64 of a-z 0-9 _ . -, beginning with a letter or digit")
+    return value
+
+
+def _base_url(value: str) -> str:
+    if value == SIMULATOR_URL:
+        return value
+    url = urlsplit(value)
+    if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
+        raise ValueError("must be http://HOST[:PORT]/PATH or https://..., as the provider's official SDK takes it")
+    return value
+
+
+def _header(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    for name, secret in value.items():
+        text = secret.get_secret_value()
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _HOP_HEADERS:
+            raise ValueError(f"{name!r} cannot be set as a header")
+        if not text.isprintable() or not text.isascii():
+            raise ValueError(f"the value of header {name!r} must be printable ASCII")
+    return value
+
+
+def _printable_secret(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().isprintable() or not value.get_secret_value().isascii():
+        raise ValueError("must be printable ASCII")
+    return value
+
+
+def _key_hash(value: str) -> str:
+    if not _KEY_HASH.fullmatch(value):
+        raise ValueError("must be sha256: and 64 hex digits, as `headgate keys hash` prints it")
+    return value
+
+
+def _policy(value: str) -> str:
+    if value != "none":
+        raise ValueError("only the policy 'none' exists in this version")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Server(_Section):
+    """``[server]``"""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs `[[keys]]`.")
+    port: int = Field(8080, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    cors_origins: list[str] = Field(default_factory=list, description="Origins whose browsers may call; `*` for all.")
+    body_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, description="Largest request body; larger ones get 413.")
+    body_timeout_s: Seconds = Field(60.0, description="A request body must be complete within this time, else 408.")
+    header_timeout_s: Seconds = Field(
+        20.0, description="A new connection must have sent its request headers within this time."
+    )
+    idle_timeout_s: Seconds = Field(75.0, description="Idle keep-alive connections are closed after this time.")
+    open_responses_max: int = Field(10_000, ge=1, description="Responses in flight; more are refused with 503.")
+    commit_after_s: Seconds = Field(
+        10.0, description="A stream's headers leave after this wait, even if no token came."
+    )
+    heartbeat_s: Seconds = Field(15.0, description="A silent stream gets a heartbeat this often.")
+    write_stall_s: Seconds = Field(60.0, description="A client that takes nothing for this long is cut; it may resume.")
+    drain_s: Seconds = Field(30.0, description="After SIGTERM readers may finish for this long.")
+
+
+class StoreSection(_Section):
+    """``[store]``"""
+
+    url: str = Field("sqlite:///headgate.db", description="`sqlite:///PATH`, or `memory:`, which survives nothing.")
+    durability: Literal["commit", "fsync"] = Field(
+        "commit", description="`commit` survives the death of the process, `fsync` a power cut as well."
+    )
+    retention_s: float = Field(86_400.0, gt=0, description="How long an ended response is kept, seconds.")
+
+
+class Logging(_Section):
+    """``[logging]``"""
+
+    format: Literal["human", "json"] = Field("human", description="Log lines for people or for machines.")
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe level that is written."
+    )
+
+
+class Provider(_Section):
+    """``[[providers]]``"""
+
+    name: Name = Field(description="What routes call it.")
+    dialect: Literal["openai-chat"] = Field("openai-chat", description="The wire format it speaks.")
+    base_url: Annotated[str, AfterValidator(_base_url)] = Field(
+        description="As its official SDK takes it; `simulator:` is the built-in simulator."
+    )
+    api_key: Annotated[SecretStr, AfterValidator(_printable_secret)] | None = Field(
+        None, description="Sent as `Authorization: Bearer`."
+    )
+    headers: Annotated[dict[str, SecretStr], AfterValidator(_header)] = Field(
+        default_factory=dict, description="More headers for every request."
+    )
+    streaming: bool = Field(True, description="False for a provider that cannot stream: clients still can.")
+
+
+class Timeouts(_Section):
+    """``timeouts`` of a route"""
+
+    connect_s: Seconds = Field(5.0, description="To connect to the provider, TLS included.")
+    first_token_s: Seconds = Field(300.0, description="From sending the request to the first semantic event.")
+    stall_s: Seconds = Field(60.0, description="Between two semantic events.")
+    total_s: Seconds | None = Field(None, description="For the whole response; off by default.")
+    linger_s: Seconds = Field(2.0, description="For usage and the end marker once every choice has its finish reason.")
+
+
+class Route(_Section):
+    """``[[routes]]``"""
+
+    model: str = Field(min_length=1, description="The model names it serves; a glob. The first match wins.")
+    to: list[str] = Field(
+        min_length=1, description="`provider/model` in order of preference; `*` keeps the asked name."
+    )
+    policy: Annotated[str, AfterValidator(_policy)] = Field("none", description="Name of a policy.")
+    upstream: Literal["auto", "stream", "whole"] = Field(
+        "auto", description="How to ask the provider: as the client asked, always streamed, or always whole."
+    )
+    on_disconnect: OnDisconnect = Field(
+        OnDisconnect.CANCEL, strict=False, description="When the last reader leaves: `cancel`, `continue` or `drain`."
+    )
+    grace_s: float | None = Field(
+        None,
+        ge=0,
+        le=86_400,
+        description="Before that happens; unset: 0, or 10 for callers that sent `Headgate-Resume: 1`.",
+    )
+    timeouts: Timeouts = Field(default_factory=Timeouts, description="Timers of this route.")
+
+
+class Key(_Section):
+    """``[[keys]]``"""
+
+    name: Name = Field(description="Whose key it is: the owner of the responses it creates.")
+    hash: Annotated[str, AfterValidator(_key_hash)] = Field(
+        description="`sha256:...`, as `headgate keys hash` prints it."
+    )
+
+
+class Config(_Section):
+    """The whole file."""
+
+    server: Server = Field(default_factory=Server)
+    store: StoreSection = Field(default_factory=StoreSection)
+    logging: Logging = Field(default_factory=Logging)
+    providers: list[Provider] = Field(default_factory=list)
+    routes: list[Route] = Field(default_factory=list)
+    keys: list[Key] = Field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        """12 hex digits that change whenever a setting does. Secrets are not in it."""
+        return hashlib.sha256(self.public_json().encode()).hexdigest()[:12]
+
+    def public_json(self) -> str:
+        """The settings as JSON, secrets masked."""
+        return self.model_dump_json()
+
+
+def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check a file. Raises `ConfigError` with all problems, each with its place."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
+    return parse(text, name=str(path), environ=os.environ if environ is None else environ)
+
+
+def parse(text: str, *, name: str = "config", environ: Mapping[str, str]) -> Config:
+    """Check the text of a file; see `load`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError([f"{name}: not TOML: {error}"]) from None
+    problems: list[str] = []
+    places = _Places(text)
+    data = _expand(data, (), environ, problems)
+    try:
+        config = Config.model_validate(data)
+    except ValidationError as error:
+        problems += [f"{places.of(item['loc'])}: {_say(item)}" for item in error.errors()]
+    else:
+        problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(config)]
+    if problems:
+        raise ConfigError([f"{name}: {problem}" for problem in problems])
+    return config
+
+
+def default(environ: Mapping[str, str]) -> Config:
+    """The configuration without a file: loopback, SQLite here, the simulator, and every provider whose key variable is set."""
+    providers = [Provider(name="simulator", base_url=SIMULATOR_URL)]
+    routes = [Route(model="sim*", to=["simulator/*"]), Route(model="simulator/*", to=["simulator/*"])]
+    for name, variable, url, globs in KNOWN_PROVIDERS:
+        if environ.get(variable):
+            providers.append(Provider(name=name, base_url=url, api_key=SecretStr(environ[variable])))
+            routes += [Route(model=glob, to=[f"{name}/*"]) for glob in (f"{name}/*", *globs)]
+    return Config(providers=providers, routes=routes)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _cross_check(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
+    """What no section can know alone."""
+    problems: list[tuple[tuple[str | int, ...], str]] = []
+    for section in ("providers", "keys"):
+        seen: set[str] = set()
+        for index, item in enumerate(getattr(config, section)):
+            if item.name in seen:
+                problems.append(((section, index, "name"), f"{item.name!r} is there twice"))
+            seen.add(item.name)
+    known = {provider.name for provider in config.providers}
+    for index, route in enumerate(config.routes):
+        for position, target in enumerate(route.to):
+            provider, slash, model = target.partition("/")
+            if not slash or not model:
+                problems.append((("routes", index, "to", position), f"{target!r} is not provider/model"))
+            elif provider not in known:
+                names = ", ".join(sorted(known)) or "none"
+                problems.append((("routes", index, "to", position), f"no provider {provider!r}; there are: {names}"))
+    if not config.routes:
+        problems.append((("routes",), "there is no route, so no request could be served"))
+    if not is_loopback(config.server.host) and not config.keys:
+        problems.append(
+            (
+                ("server", "host"),
+                f"{config.server.host} is not loopback: add [[keys]] first, or anybody could use your providers",
+            )
+        )
+    return problems
+
+
+def _expand(value: Any, location: tuple[str | int, ...], environ: Mapping[str, str], problems: list[str]) -> Any:
+    if isinstance(value, dict):
+        return {key: _expand(item, (*location, key), environ, problems) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, (*location, index), environ, problems) for index, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in environ:
+            problems.append(f"{_dotted(location)}: the environment has no variable {name}")
+        return environ.get(name, "unset")
+
+    return _ENV.sub(replace, value)
+
+
+def _say(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown key"
+    return str(item["msg"]).removeprefix("Value error, ")
+
+
+def _dotted(location: tuple[str | int, ...]) -> str:
+    text = ""
+    for step in location:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+class _Places:
+    """Finds the line of a setting, which the TOML parser does not keep."""
+
+    _HEADER: Final = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.-]+)\s*\]\]?")
+    _KEY: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
+
+    def __init__(self, text: str) -> None:
+        self._lines: dict[str, int] = {}
+        table, counts = "", dict[str, int]()
+        for number, line in enumerate(text.splitlines(), 1):
+            header = self._HEADER.match(line)
+            key = self._KEY.match(line)
+            if header:
+                name = header.group(1)
+                table = name
+                if line.lstrip().startswith("[["):
+                    table = f"{name}[{counts.get(name, 0)}]"
+                    counts[name] = counts.get(name, 0) + 1
+                self._lines.setdefault(table, number)
+            elif key:
+                self._lines.setdefault(f"{table}.{key.group(1)}" if table else key.group(1), number)
+
+    def of(self, location: tuple[str | int, ...]) -> str:
+        for end in range(len(location), 0, -1):
+            line = self._lines.get(_dotted(location[:end]))
+            if line is not None:
+                return f"line {line}: {_dotted(location)}"
+        return _dotted(location)
+
+
+def match_route(routes: list[Route], model: str) -> Route | None:
+    """The first route whose glob matches the asked model name."""
+    return next((route for route in routes if fnmatch.fnmatchcase(model, route.model)), None)
+
+
+def target_model(target: str, asked: str) -> tuple[str, str]:
+    """Provider and model of a route's target. ``*`` keeps the asked name, without a leading ``provider/`` of the same provider."""
+    provider, _, model = target.partition("/")
+    return provider, model.replace("*", asked.removeprefix(f"{provider}/"))

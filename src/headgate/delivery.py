@@ -1,0 +1,63 @@
+"""What a reader may be shown, and what becomes of a response whose readers left: decisions, without any IO.
+
+Invariants: a reader sees every event after its cursor once and in order; text that was taken back is never sent to
+somebody who had not seen it; a reader that cannot be told of a retraction never gets near one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from headgate.config import OnDisconnect
+from headgate.errors import RequestError
+from headgate.events import AnyEvent, Delta, Retracted
+
+CURSOR_DIGITS_MAX: Final = 15
+"""A log of 10^15 events does not exist, and larger numbers are not exact in JavaScript."""
+RESUMABLE_GRACE_S: Final = 10.0
+"""Grace for callers that said they will come back (``Headgate-Resume: 1``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """What to do `after_s` seconds after the last reader left."""
+
+    action: OnDisconnect
+    after_s: float
+
+
+def farewell(policy: OnDisconnect, *, grace_s: float | None, resumable: bool) -> Farewell:
+    """The route's policy with the grace that applies: the route's own, or 10 s for who asked to be resumable, or none."""
+    if grace_s is None:
+        grace_s = RESUMABLE_GRACE_S if resumable else 0.0
+    return Farewell(policy, grace_s)
+
+
+def parse_cursor(text: str, *, last_seq: int) -> int:
+    """A cursor as clients send it. Raises `RequestError` ``invalid_cursor`` for what is no ``seq`` of the log."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= CURSOR_DIGITS_MAX):
+        raise RequestError("invalid_cursor", "The cursor must be a decimal number: the seq of the last event received.")
+    cursor = int(text)
+    if cursor > last_seq:
+        raise RequestError("invalid_cursor", f"The cursor {cursor} is beyond the log, whose last event is {last_seq}.")
+    return cursor
+
+
+def follow_limit(
+    *, committed_seq: int, verified_seq: int, ended: bool, may_retract: bool, expresses_retraction: bool
+) -> int:
+    """How far a reader may follow: to the last commit, or only to what can no longer be taken back."""
+    if not may_retract or expresses_retraction or ended:
+        return committed_seq
+    return verified_seq
+
+
+def is_taken_back(seq: int, event: AnyEvent, retractions: Sequence[tuple[int, Retracted]]) -> bool:
+    """Whether `event` is a delta inside a range that was retracted later on."""
+    if type(event) is not Delta:
+        return False
+    return any(
+        r.choice == event.choice and r.part == event.part and r.from_seq <= seq < at_seq for at_seq, r in retractions
+    )

@@ -1,0 +1,95 @@
+"""The native dialect: the log as it is, as SSE or NDJSON.
+
+Every event is one frame. Fields that hold their default are left out, except ``choice``, ``part`` and ``text``.
+No times: frames must not depend on them. The object of a log is in `headgate.dialects.response_object`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from headgate.errors import CODES, RequestError
+from headgate.events import NAMES, AnyEvent, Delta, Event, Extra, Released
+
+_ALWAYS: Final = frozenset({"choice", "part", "text"})
+_encode = msgspec.json.Encoder().encode
+
+
+def _fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
+    """Field, its name on the wire, and the default that is left out (``msgspec.NODEFAULT``: never)."""
+    rows = []
+    for field in msgspec.structs.fields(kind):
+        name = "upto" if kind is Released and field.name == "seq" else field.name
+        rows.append((field.name, name, msgspec.NODEFAULT if field.name in _ALWAYS else field.default))
+    return rows
+
+
+_FIELDS: Final = {kind: _fields(kind) for kind in NAMES}
+
+
+def event_object(seq: int, event: AnyEvent) -> dict[str, Any]:
+    """The event as clients see it."""
+    shown: dict[str, Any] = {"seq": seq, "type": event.name}
+    for field, name, default in _FIELDS[type(event)]:
+        value = getattr(event, field)
+        if value != default or type(value) is not type(default):
+            shown[name] = _extra_object(value) if isinstance(value, Extra) else value
+    return shown
+
+
+def _extra_object(extra: Extra) -> dict[str, Any]:
+    return {name: value for name in Extra.__struct_fields__ if (value := getattr(extra, name)) is not None}
+
+
+class _NativeEncoder:
+    """Stage (seq, event) -> one frame. `head` and `tail` frame the object."""
+
+    def __init__(self, *, sse: bool) -> None:
+        self._sse = sse
+
+    def feed(self, seq: int, event: AnyEvent) -> bytes:
+        if type(event) is Delta and event.extra is None:
+            data = b'{"seq":%d,"type":"delta","choice":%d,"part":%d,"text":%b}' % (
+                seq,
+                event.choice,
+                event.part,
+                _encode(event.text),
+            )
+        else:
+            data = _encode(event_object(seq, event))
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.name.encode(), data) if self._sse else data + b"\n"
+
+
+class Native:
+    """The dialect ``headgate`` in one of its two transports; see `headgate.dialects.Dialect`."""
+
+    expresses_retraction = True
+    error_media_type = "application/problem+json"
+
+    def __init__(self, *, name: str, media_type: str, heartbeat: bytes, sse: bool) -> None:
+        self.name = name
+        self.media_type = media_type
+        self.heartbeat = heartbeat
+        self._sse = sse
+
+    def encoder(self, *, include_usage: bool | None = None) -> _NativeEncoder:
+        """Usage is an event of its own here, so there is nothing to include or leave out."""
+        return _NativeEncoder(sse=self._sse)
+
+    def error_body(self, error: RequestError) -> bytes:
+        """``application/problem+json`` (RFC 9457)."""
+        code = CODES[error.code]
+        problem = {
+            "type": f"urn:headgate:error:{error.code}",
+            "title": code.meaning,
+            "status": code.status,
+            "detail": error.message,
+            "code": error.code,
+        }
+        return _encode(problem)
+
+
+SSE: Final = Native(name="headgate", media_type="text/event-stream; charset=utf-8", heartbeat=b": ping\n\n", sse=True)
+NDJSON: Final = Native(name="headgate-ndjson", media_type="application/x-ndjson", heartbeat=b"\n", sse=False)

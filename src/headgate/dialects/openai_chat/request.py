@@ -1,0 +1,94 @@
+"""OpenAI Chat Completions: reading a client's request, and writing one for a provider.
+
+Fields we do not know are passed on as they came; the types of those we act on are checked here, so that nothing
+further in needs to.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from headgate.dialects.openai_chat.decode import CHOICES_MAX, JSON_ERRORS
+from headgate.errors import RequestError
+from headgate.request import CreateRequest, UpstreamRequest
+
+PATH: Final = "/chat/completions"
+MODEL_CHARS_MAX: Final = 256
+"""Model names become metric labels and log fields."""
+
+_TYPES: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
+    "model": (str, "a string"),
+    "messages": (list, "an array"),
+    "stream": (bool, "a boolean"),
+    "stream_options": (dict, "an object"),
+    "n": (int, "an integer"),
+    "tools": (list, "an array"),
+    "response_format": (dict, "an object"),
+    "max_tokens": (int, "an integer"),
+    "max_completion_tokens": (int, "an integer"),
+    "temperature": ((int, float), "a number"),
+    "top_p": ((int, float), "a number"),
+}
+_REQUIRED: Final = ("model", "messages")
+
+_json = msgspec.json.Decoder()
+
+
+def read_request(body: bytes) -> CreateRequest:
+    """A checked request. Raises `RequestError` (``invalid_json``, ``invalid_request``) that names the field."""
+    try:
+        value = _json.decode(body)
+    except JSON_ERRORS as error:
+        raise RequestError("invalid_json", f"The request body is not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise RequestError("invalid_request", "The request body must be a JSON object.")
+    _check(value)
+    options = value.get("stream_options") or {}
+    include_usage = options.get("include_usage", False)
+    if not isinstance(include_usage, bool | None):
+        raise _invalid("stream_options.include_usage", "a boolean")
+    return CreateRequest(
+        dialect="openai-chat",
+        model=value["model"],
+        body=value,
+        stream=bool(value.get("stream")),
+        include_usage=bool(include_usage),
+        choices=value.get("n") or 1,
+    )
+
+
+def _check(value: dict[str, Any]) -> None:
+    for field in _REQUIRED:
+        if value.get(field) is None:
+            raise RequestError("invalid_request", f"You must provide '{field}'.", param=field)
+    for field, (kinds, words) in _TYPES.items():
+        given = value.get(field)
+        if given is not None and (not isinstance(given, kinds) or (isinstance(given, bool) and kinds is not bool)):
+            raise _invalid(field, words)
+    if not value["model"] or len(value["model"]) > MODEL_CHARS_MAX or not value["model"].isprintable():
+        raise RequestError(
+            "invalid_request", f"'model' must be 1 to {MODEL_CHARS_MAX} printable characters.", param="model"
+        )
+    if not value["messages"] or not all(isinstance(message, dict) for message in value["messages"]):
+        raise RequestError("invalid_request", "'messages' must be a non-empty array of objects.", param="messages")
+    if not 1 <= (1 if value.get("n") is None else value["n"]) <= CHOICES_MAX:
+        raise RequestError("invalid_request", f"'n' must be between 1 and {CHOICES_MAX}.", param="n")
+
+
+def _invalid(field: str, words: str) -> RequestError:
+    return RequestError("invalid_request", f"'{field}' must be {words}.", param=field)
+
+
+def write_request(request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
+    """The same request for a provider of the same dialect. A stream always asks for usage: the log wants it."""
+    body = dict(request.body)
+    body["model"] = model
+    if stream:
+        body["stream"] = True
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    else:
+        body.pop("stream", None)
+        body.pop("stream_options", None)
+    return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream)

@@ -1,0 +1,354 @@
+"""The composition root: one gateway, its store, journal, hub, pools and metrics, and the life of a response in it.
+
+    create -> Log + Producer -> (readers come and go) -> terminal -> forgotten, the store has it
+
+Nothing here speaks HTTP; `api` and `app` do. Open it inside a running event loop, close it there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from typing import Final
+
+from headgate import recovery
+from headgate.clock import Clock
+from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Provider, Route, match_route, target_model
+from headgate.delivery import Farewell
+from headgate.dialects import provider_dialects
+from headgate.errors import RequestError, StoreError
+from headgate.events import Entry, ResponseStarted
+from headgate.hub import Hub
+from headgate.ids import new_response_id
+from headgate.journal import Journal
+from headgate.log import Log
+from headgate.producer import Producer, Target
+from headgate.reader import StreamReader
+from headgate.request import CreateRequest
+from headgate.stores import Record, Store, open_store
+from headgate.telemetry.account import Account
+from headgate.telemetry.logs import fields, logger
+from headgate.telemetry.metrics import Metrics
+from headgate.tokens import estimate, text_bytes
+from headgate.upstream import Pool, endpoint
+
+UPKEEP_S: Final = 0.5
+"""How often housekeeping looks: checkpoints, heartbeats, a failed store."""
+EXPIRE_S: Final = 30.0
+"""How often expired responses are looked for."""
+
+_logger = logger("gateway")
+
+
+class Gateway:
+    """One gateway. `open` before use, `close` after; also an async context manager."""
+
+    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+        self.config = config
+        self.clock = clock or Clock()
+        self.metrics = Metrics()
+        self.draining = False
+        self._config_version = config.version
+        self._is_open = False
+        self._producers: dict[str, Producer] = {}
+        self._accounts: dict[str, Account] = {}
+        self._streams: set[StreamReader] = set()
+        self._graces: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stack = contextlib.AsyncExitStack()
+
+    # life
+
+    async def open(self) -> None:
+        """Open the store, end what a crash left behind, connect nothing yet. Raises `StoreError`, `ConfigError`."""
+        if self._is_open:
+            return
+        store = self.config.store
+        self._store: Store = open_store(store.url, durability=store.durability)
+        self._stack.push_async_callback(self._store.close)
+        commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
+        self.journal = Journal(self._store, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure)
+        self.hub = Hub(self._store, self.journal, self)
+        self._targets = await self._build_targets()
+        self._gauges()
+        await self._store.record_config(self._config_version, self.config.public_json(), self.clock.wall())
+        recovered = await recovery.end_interrupted(self._store, self.journal, self, self.clock)
+        if recovered:
+            _logger.warning("ended interrupted responses", extra=fields(count=recovered))
+        self._tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._expire())]
+        self._is_open = True
+
+    async def close(self) -> None:
+        """End what is in flight as interrupted, write it down, let go of everything."""
+        if not self._is_open:
+            return
+        self.begin_drain()
+        await self.interrupt_all()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for timer in self._graces.values():
+            timer.cancel()
+        await self._stack.aclose()
+        self._is_open = False
+
+    async def __aenter__(self) -> Gateway:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def begin_drain(self) -> None:
+        """Take no new work; what is in flight goes on."""
+        self.draining = True
+
+    async def interrupt_all(self) -> None:
+        """End every response that is in flight, as interrupted and retryable, and wait until that is written."""
+        for producer in tuple(self._producers.values()):
+            self.metrics.counter("headgate_cancels_total", "drain").inc()
+            producer.interrupt()
+        await self.journal.flush()
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no work is taken, or None."""
+        if self.draining:
+            return "draining"
+        if self.journal.failed is not None:
+            return "store_unavailable"
+        return None
+
+    # responses
+
+    def create(self, request: CreateRequest, owner: str) -> Log:
+        """Admit a request and begin to make its response. Raises `RequestError`. Attach a reader before the next await."""
+        self._admit()
+        route, target = self.resolve(request.model)
+        now = self.clock.wall()
+        response_id = new_response_id()
+        record = Record(
+            number=self._store.next_number,
+            id=response_id,
+            owner=owner,
+            created_at=now,
+            first_row=0,
+            last_seq=0,
+            terminal="",
+            expires_at=now + self.config.store.retention_s,
+        )
+        self._store.next_number += 1
+        log = Log(record, self.journal, self)
+        started = ResponseStarted(
+            response_id,
+            owner,
+            request.dialect,
+            request.model,
+            int(now),
+            stream=request.stream,
+            include_usage=request.include_usage,
+            choices=request.choices,
+            route=route.model,
+            policy=route.policy,
+            config_version=self._config_version,
+            input_tokens_estimate=estimate(text_bytes(request.body.get("messages"))),
+        )
+        producer = Producer(
+            log,
+            started,
+            request,
+            route=route,
+            target=target,
+            clock=self.clock,
+            congested=lambda: self.journal.congested,
+        )
+        self.hub.live[response_id] = log
+        self._producers[response_id] = producer
+        self._accounts[response_id] = Account(self.metrics, started, target.provider.name, target.model)
+        producer.start()
+        return log
+
+    def resolve(self, model: str) -> tuple[Route, Target]:
+        """Where a model name leads. Raises `RequestError` ``model_not_found``, which names what there is."""
+        route = match_route(self.config.routes, model)
+        if route is None:
+            known = ", ".join(sorted({route.model for route in self.config.routes}))
+            raise RequestError(
+                "model_not_found", f"No route leads from the model {model!r}. There are: {known}.", param="model"
+            )
+        provider, upstream_model = target_model(route.to[0], model)
+        base = self._targets[provider]
+        return route, Target(base.provider, base.dialect, upstream_model, base.pool)
+
+    def pool(self, provider: str) -> Pool:
+        """Connections to a configured provider."""
+        return self._targets[provider].pool
+
+    def cancel(self, log: Log) -> bool:
+        """Stop a response. False if it had ended already."""
+        producer = self._producers.get(log.id)
+        if producer is None or log.ended:
+            return False
+        self.metrics.counter("headgate_cancels_total", "requested").inc()
+        producer.cancel("cancelled", "The response was cancelled.")
+        return True
+
+    def reader_left(self, log: Log, farewell: Farewell) -> None:
+        """A client went away before the end. If it was the last one, the route's policy applies after its grace."""
+        self.metrics.counter("headgate_disconnects_total").inc()
+        if log.readers or log.ended or farewell.action is OnDisconnect.CONTINUE:
+            return
+        if farewell.after_s <= 0:
+            self._abandon(log, farewell.action)
+            return
+        loop = asyncio.get_running_loop()
+        self._forget_grace(log.id)
+        self._graces[log.id] = loop.call_later(farewell.after_s, self._abandon, log, farewell.action)
+
+    def reader_came(self, log: Log) -> None:
+        """Somebody reads again: no grace runs any more."""
+        self._forget_grace(log.id)
+
+    def route_of(self, log: Log) -> Route | None:
+        """The route of a response in flight."""
+        producer = self._producers.get(log.id)
+        return producer.route if producer else None
+
+    async def read_rows(self, number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
+        return await self._store.read(number, rows)
+
+    def stream_opened(self, reader: StreamReader) -> None:
+        self._streams.add(reader)
+
+    def stream_closed(self, reader: StreamReader) -> None:
+        self._streams.discard(reader)
+
+    # log.Observer
+
+    def log_committed(self, log: Log, entries: Sequence[Entry]) -> None:
+        account = self._accounts.get(log.id)
+        if account is not None:
+            for entry in entries:
+                account.feed(entry)
+        if log.terminal is not None:
+            self.hub.live.pop(log.id, None)
+            self._producers.pop(log.id, None)
+            self._accounts.pop(log.id, None)
+            self._forget_grace(log.id)
+            if account is not None:
+                account.close(log, log.terminal)
+
+    # inside
+
+    def _admit(self) -> None:
+        if self.draining:
+            raise RequestError(
+                "draining", "The gateway is shutting down; try another one.", headers={"retry-after": "1"}
+            )
+        if self.journal.failed is not None:
+            raise RequestError(
+                "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
+            )
+        if len(self._producers) >= self.config.server.open_responses_max:
+            raise RequestError(
+                "overloaded", "The gateway is at its limit of open responses.", headers={"retry-after": "1"}
+            )
+
+    def _abandon(self, log: Log, action: OnDisconnect) -> None:
+        self._graces.pop(log.id, None)
+        producer = self._producers.get(log.id)
+        if producer is None or log.readers or log.ended:
+            return
+        self.metrics.counter("headgate_cancels_total", "disconnected").inc()
+        if action is OnDisconnect.DRAIN:
+            producer.mute()
+        else:
+            producer.cancel("disconnected", "Every reader went away.")
+
+    def _forget_grace(self, response_id: str) -> None:
+        timer = self._graces.pop(response_id, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _on_store_failure(self, error: StoreError) -> None:
+        """Law 1: cancel upstream, cut the readers without any end marker; recovery writes the terminals later."""
+        _logger.error("the store failed; readers are cut", extra=fields(error=str(error), open=len(self._producers)))
+        self.metrics.counter("headgate_commit_failures_total").inc()
+        logs, producers = tuple(self.hub.live.values()), tuple(self._producers.values())
+        self.hub.live.clear()
+        self._producers.clear()
+        self._accounts.clear()
+        for producer in producers:
+            producer.abandon()
+        for log in logs:
+            log.broken()
+
+    async def _upkeep(self) -> None:
+        while True:
+            await asyncio.sleep(UPKEEP_S)
+            now = time.monotonic()
+            for reader in tuple(self._streams):
+                reader.beat(now, self.config.server.heartbeat_s)
+            try:
+                if self.journal.failed is not None:
+                    await self._try_to_recover()
+                else:
+                    await self._store.maintain(self.journal.hold)
+            except StoreError as error:
+                _logger.error("housekeeping failed", extra=fields(error=str(error)))
+
+    async def _try_to_recover(self) -> None:
+        self.journal.recovered()
+        try:
+            await self._store.probe()
+            count = await recovery.end_interrupted(self._store, self.journal, self, self.clock)
+        except StoreError as error:
+            self.journal.fail(error)
+            return
+        if self.journal.failed is None:
+            _logger.warning("the store accepts writes again", extra=fields(ended=count))
+
+    async def _expire(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_S)
+            keep_from = min((log.rows[0] for log in self.hub.live.values() if log.rows), default=self._store.next_row)
+            try:
+                count = await self._store.expire(self.clock.wall(), keep_from)
+            except StoreError as error:
+                _logger.error("expiry failed", extra=fields(error=str(error)))
+                continue
+            self.metrics.counter("headgate_expired_responses_total").inc(count)
+
+    async def _build_targets(self) -> dict[str, Target]:
+        dialects = provider_dialects()
+        targets = {}
+        for provider in self.config.providers:
+            base_url = provider.base_url
+            if base_url == SIMULATOR_URL:
+                base_url = await self._start_simulator()
+            pool = Pool(endpoint(base_url, _headers(provider)))
+            self._stack.push_async_callback(pool.close)
+            targets[provider.name] = Target(provider, dialects[provider.dialect], "", pool)
+        return targets
+
+    async def _start_simulator(self) -> str:
+        from headgate.simulator import Simulator  # only who asks for the simulator loads it
+
+        simulator = await Simulator.start()
+        self._stack.push_async_callback(simulator.close)
+        return simulator.url
+
+    def _gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("headgate_open_responses", lambda: len(self._producers))
+        gauge("headgate_open_streams", lambda: len(self._streams))
+        gauge("headgate_readers", lambda: sum(len(log.readers) for log in self.hub.live.values()))
+
+
+def _headers(provider: Provider) -> dict[str, str]:
+    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
+    if provider.api_key is not None:
+        headers["authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
+    return headers

@@ -1,0 +1,144 @@
+"""Group commit: the one place where events become durable, and so visible.
+
+At most one commit is in flight; whatever arrives meanwhile forms the next batch. A commit starts at once when the
+last one is `GAP_NS` old, so the first token never waits; under load there is one every `GAP_NS`, so its cost is
+shared. Appends that no reader waits for (`lazy`) ride with the next commit, or start one after `LAZY_S`.
+
+Law 1 lives here: a log hears of its events only from `Log.committed`, after the store said they are safe. If the
+store fails, nothing of the batch is shown and every live log is told (`on_failure`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from headgate.errors import StoreError
+from headgate.stores import Batch, JournalEntry, Store
+
+if TYPE_CHECKING:
+    from headgate.log import Log
+
+GAP_NS: Final = 2_000_000
+"""At most one commit in 2 ms under load: at that rate its 40 us are below 2 % of a core (measured: docs/performance.md)."""
+LAZY_S: Final = 0.02
+"""An admitted request is on disk after 20 ms at the latest, even if its provider stays silent."""
+CONGESTED_ENTRIES: Final = 20_000
+"""Entries waiting behind a slow commit before producers stop reading from their providers."""
+
+
+class Journal:
+    """Collects what logs append and commits it in batches."""
+
+    def __init__(
+        self, store: Store, *, on_commit_seconds: Callable[[float], None], on_failure: Callable[[StoreError], None]
+    ) -> None:
+        self.failed: StoreError | None = None
+        """Why the store stopped accepting writes; None while it works."""
+        self._store = store
+        self._on_commit_seconds = on_commit_seconds
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._dirty: list[Log] = []
+        self._entries = 0
+        self._in_flight = False
+        self._held = False
+        self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
+        self._lazy_timer: asyncio.TimerHandle | None = None
+        self._last_ns = 0
+        self._idle: list[asyncio.Future[None]] = []
+
+    @property
+    def congested(self) -> bool:
+        return self._entries > CONGESTED_ENTRIES
+
+    def add(self, log: Log, *, lazy: bool) -> None:
+        """`log` has something pending. Called once per append."""
+        if not log.dirty:
+            log.dirty = True
+            self._dirty.append(log)
+        self._entries += 1
+        if self._timer is not None or self._in_flight or self._held:
+            return
+        if lazy:
+            if self._lazy_timer is None:
+                self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
+            return
+        self._schedule()
+
+    def hold(self, held: bool) -> None:
+        """Let no commit start (a checkpoint's last pass is running), or go on."""
+        self._held = held
+        if not held and self._dirty and not self._in_flight and self._timer is None:
+            self._schedule()
+
+    async def flush(self) -> None:
+        """Wait until everything appended so far is committed or the store has failed."""
+        while (self._dirty or self._in_flight) and self.failed is None:
+            future = self._loop.create_future()
+            self._idle.append(future)
+            if self._timer is None and not self._in_flight:
+                self._schedule()
+            await future
+
+    def _schedule(self) -> None:
+        wait_ns = self._last_ns + GAP_NS - time.monotonic_ns()
+        if wait_ns <= 0:
+            self._timer = self._loop.call_soon(self._commit)
+        else:
+            self._timer = self._loop.call_later(wait_ns / 1e9, self._commit)
+
+    def _commit_lazily(self) -> None:
+        self._lazy_timer = None
+        if self._dirty and self._timer is None and not self._in_flight and not self._held:
+            self._commit()
+
+    def _commit(self) -> None:
+        self._timer = None
+        if self._in_flight or self._held or not self._dirty or self.failed is not None:
+            return
+        logs, self._dirty, self._entries = self._dirty, [], 0
+        row = self._store.next_row
+        self._store.next_row += 1
+        entries: list[JournalEntry] = []
+        batch = Batch(row, entries)
+        for log in logs:
+            record = log.flush_into(entries, row)
+            if record is not None:
+                batch.records.append(record)
+        started_ns = time.monotonic_ns()
+        self._in_flight = True
+        self._store.commit(batch, lambda error: self._done(error, logs, started_ns))
+
+    def _done(self, error: BaseException | None, logs: list[Log], started_ns: int) -> None:
+        self._in_flight = False
+        self._last_ns = now_ns = time.monotonic_ns()
+        if error is not None:
+            self.fail(error if isinstance(error, StoreError) else StoreError(str(error)))
+            return
+        self._on_commit_seconds((now_ns - started_ns) / 1e9)
+        for log in logs:
+            log.committed()
+        if self._dirty and self._timer is None and not self._held:
+            self._schedule()
+        self._wake()
+
+    def fail(self, error: StoreError) -> None:
+        """Stop committing. What is pending stays unseen; whoever repairs the store calls `recovered`."""
+        if self.failed is None:
+            self.failed = error
+            self._dirty.clear()
+            self._entries = 0
+            self._wake()
+            self._on_failure(error)
+
+    def recovered(self) -> None:
+        self.failed = None
+
+    def _wake(self) -> None:
+        waiting, self._idle = self._idle, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)

@@ -1,0 +1,195 @@
+"""One response's log while it is in memory: appended to by its producer, read by any number of readers.
+
+Events are numbered when appended and become visible when their batch is committed. They are not kept here: the
+journal is the log. What stays in memory is the ids of its journal rows (8 bytes a commit) and a few marks, so an open
+stream costs the same however long its answer gets. A reader that falls behind reads from the store.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from headgate.assemble import Digester
+from headgate.events import AnyEvent, ChoiceDone, Delta, Entry, Opaque, PartStarted, Released, Retracted, Terminal
+from headgate.lifecycle import Lifecycle
+from headgate.stores import JournalEntry, Record
+
+if TYPE_CHECKING:
+    from headgate.journal import Journal
+
+
+class LogReader(Protocol):
+    """Who follows a log at its tail."""
+
+    def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
+        """These entries have just become visible."""
+        ...
+
+    def on_broken(self) -> None:
+        """The store failed: stop without any end marker."""
+        ...
+
+
+class Observer(Protocol):
+    """Who is told of every log's commits, whoever reads it (`Gateway`)."""
+
+    def log_committed(self, log: Log, entries: Sequence[Entry]) -> None: ...
+
+
+class Log:
+    """An open (or just ended) log. Not for logs that ended long ago: those are a `Record` and the journal."""
+
+    __slots__ = (
+        "_committing",
+        "_digester",
+        "_journal",
+        "_lifecycle",
+        "_observer",
+        "_pending",
+        "_record_due",
+        "_row",
+        "committed_seq",
+        "dirty",
+        "id",
+        "last_seq",
+        "number",
+        "opened",
+        "readers",
+        "record",
+        "retractions",
+        "rows",
+        "terminal",
+        "verified_seq",
+    )
+
+    def __init__(self, record: Record, journal: Journal, observer: Observer) -> None:
+        self.record = record
+        self.id = record.id
+        self.number = record.number
+        self.last_seq = 0
+        self.committed_seq = 0
+        self.verified_seq = 0
+        self.rows = array("Q")
+        self.readers: list[LogReader] = []
+        self.retractions: list[tuple[int, Retracted]] = []
+        self.opened = False
+        """A semantic event is visible (part.started, delta, opaque, choice.done): headers may leave."""
+        self.terminal: Terminal | None = None
+        """The terminal, once it is visible."""
+        self.dirty = False
+        self._journal = journal
+        self._observer = observer
+        self._pending: list[Entry] = []
+        self._committing: list[Entry] = []  # in the batch that is in flight
+        self._record_due = True
+        self._row = 0  # journal row of what is committing
+        self._lifecycle = Lifecycle()
+        self._digester = Digester()
+
+    @property
+    def ended(self) -> bool:
+        """The terminal was appended, whether or not it is visible yet."""
+        return self._lifecycle.terminal is not None
+
+    @property
+    def open_attempt(self) -> int:
+        return self._lifecycle.open_attempt
+
+    @property
+    def released_bytes(self) -> int:
+        """UTF-8 bytes of all text appended so far."""
+        return self._digester.utf8_bytes
+
+    def digest(self) -> str:
+        """Hash of all text appended so far (PROTOCOL.md section 8)."""
+        return self._digester.result()
+
+    def append(self, events: Sequence[AnyEvent], read_at: int, *, lazy: bool = False) -> None:
+        """Number these events and hand them to the journal. Raises `LifecycleError` for an event that may not stand there."""
+        for event in events:
+            self._lifecycle.feed(event)
+            if type(event) is Delta:
+                self._digester.update(event)
+            elif type(event) is PartStarted:
+                self._digester.start(event)
+            elif type(event) is Terminal:
+                self._record_due = True
+        self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events)))
+        self.last_seq += len(events)
+        self._journal.add(self, lazy=lazy)
+
+    def replay(self, row: int, entries: Sequence[Entry]) -> None:
+        """Take in what the journal holds already, in order (recovery)."""
+        for entry in entries:
+            for event in entry.events:
+                self._lifecycle.feed(event)
+                if isinstance(event, PartStarted):
+                    self._digester.start(event)
+                elif isinstance(event, Delta):
+                    self._digester.update(event)
+            self.last_seq = self.committed_seq = entry.first_seq + len(entry.events) - 1
+        self.rows.append(row)
+        self._record_due = False
+
+    def flush_into(self, entries: list[JournalEntry], row: int) -> Record | None:
+        """Move what is pending into a batch that becomes journal row `row`; the record, if it changes with it."""
+        number = self.number
+        self._committing, self._pending = self._pending, []
+        entries += [JournalEntry(number, entry) for entry in self._committing]
+        self._row = row
+        self.dirty = False
+        if not self._record_due:
+            return None
+        self._record_due = False
+        terminal = self._lifecycle.terminal
+        self.record = Record(
+            number=number,
+            id=self.id,
+            owner=self.record.owner,
+            created_at=self.record.created_at,
+            first_row=self.rows[0] if self.rows else row,
+            last_seq=self.last_seq if terminal else 0,
+            terminal=terminal.status if terminal else "",
+            expires_at=self.record.expires_at,
+            rows=(*self.rows, row) if terminal else (),
+        )
+        return self.record
+
+    def committed(self) -> None:
+        """What `flush_into` moved is safe: it is visible from here on."""
+        entries, self._committing = self._committing, []
+        self.rows.append(self._row)
+        last = entries[-1]
+        self.committed_seq = last.first_seq + len(last.events) - 1
+        for entry in entries:
+            for seq, event in enumerate(entry.events, entry.first_seq):
+                if type(event) is Delta:
+                    self.opened = True
+                else:
+                    self.note(seq, event)
+        for reader in tuple(self.readers):
+            reader.on_commit(self, entries)
+        self._observer.log_committed(self, entries)
+
+    def broken(self) -> None:
+        """The store failed: what is pending will never be visible."""
+        self._pending, self._committing = [], []
+        self.dirty = False
+        for reader in tuple(self.readers):
+            reader.on_broken()
+
+    def note(self, seq: int, event: AnyEvent) -> None:
+        """Remember what `event` says of the log as a whole, now that it is visible."""
+        match event:
+            case PartStarted() | Opaque() | ChoiceDone():
+                self.opened = True
+            case Terminal():
+                self.terminal = event
+            case Released():
+                self.verified_seq = event.seq
+            case Retracted():
+                self.retractions.append((seq, event))
+            case _:
+                pass

@@ -1,0 +1,337 @@
+"""Drives one response: sends the request upstream, decodes what comes, appends it to the log, ends the log.
+
+A producer belongs to the gateway, never to a request (law 2). It has no task: provider bytes arrive in `on_body` and
+are in the log when that returns. One lazily re-armed timer watches every deadline, so a token costs a store of the
+time and nothing else.
+
+Invariant: whatever happens, the log gets exactly one terminal, and the provider's connection is let go of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from headgate.clock import Clock
+from headgate.config import Provider, Route
+from headgate.dialects import Decoder, ProviderDialect
+from headgate.errors import CODES, Failure
+from headgate.events import (
+    AnyEvent,
+    AttemptDescribed,
+    AttemptEnded,
+    AttemptStarted,
+    Blame,
+    ChoiceDone,
+    ResponseStarted,
+    Status,
+    Terminal,
+    Usage,
+)
+from headgate.lifecycle import LifecycleError, terminal_status
+from headgate.log import Log
+from headgate.request import CreateRequest
+from headgate.telemetry.logs import fields, logger
+from headgate.tokens import estimate
+from headgate.upstream import Call, Pool
+
+ERROR_BYTES_MAX: Final = 64 * 1024
+"""Of an HTTP error answer; what is beyond is an error page."""
+ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of a provider's answer to one request: far beyond any model, short of what would fill a disk unseen."""
+
+_logger = logger("producer")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a response is made."""
+
+    provider: Provider
+    dialect: ProviderDialect
+    model: str
+    pool: Pool
+
+
+class Producer:
+    """One response on its way into its log. `start` it once; `cancel` it any time."""
+
+    def __init__(
+        self,
+        log: Log,
+        started: ResponseStarted,
+        request: CreateRequest,
+        *,
+        route: Route,
+        target: Target,
+        clock: Clock,
+        congested: Callable[[], bool],
+    ) -> None:
+        self.log = log
+        self.target = target
+        self.route = route
+        self._started = started
+        self._request = request
+        self._clock = clock
+        self._congested = congested
+        self._loop = asyncio.get_running_loop()
+        self._call: Call | None = None
+        self._decoder: Decoder | None = None
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._error_body = bytearray()
+        self._received = 0
+        self._streaming = self._ask_for_stream()
+        self._reasons: list[ChoiceDone] = []
+        self._usage: Usage | None = None
+        self._muted = False
+        self._paused = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._phase = "connect"
+        self._phase_deadline = float("inf")
+        self._total_deadline = float("inf")
+
+    # the outside
+
+    def start(self) -> None:
+        """Append the beginning of the log and send the request. Never raises; a failure is the log's."""
+        attempt = AttemptStarted(1, self.target.provider.name, self.target.dialect.name, self.target.model)
+        self.log.append([self._started, attempt], self._clock.monotonic_ns(), lazy=True)
+        timeouts = self.route.timeouts
+        if timeouts.total_s is not None:
+            self._total_deadline = self._loop.time() + timeouts.total_s
+        upstream = self.target.dialect.write_request(self._request, model=self.target.model, stream=self._streaming)
+        self._request = CreateRequest(self._request.dialect, self._request.model, {}, choices=self._request.choices)
+        accept = "text/event-stream" if self._streaming else "application/json"
+        self._call = self.target.pool.post(
+            upstream.path, upstream.body, accept=accept, handler=self, connect_s=timeouts.connect_s
+        )
+        self._rearm()
+
+    def cancel(self, code: str, message: str) -> None:
+        """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
+        if not self.log.ended:
+            self._drop_call()
+            self._end(AttemptEnded(self.log.open_attempt, "cancelled"), Status.CANCELLED, Failure(code, message))
+
+    def interrupt(self) -> None:
+        """The gateway stops: the log ends as failed, and may be asked for again."""
+        self._fail(Failure("interrupted", "The gateway stopped while the response was in flight."))
+
+    def mute(self) -> None:
+        """Read the provider's answer to its end for its usage, but deliver nothing more of it (``drain``)."""
+        self._muted = True
+
+    def abandon(self) -> None:
+        """The store failed: let go of the provider without another event. Recovery writes the terminal."""
+        self._drop_call()
+        self._disarm()
+
+    # upstream.Handler
+
+    def on_sent(self) -> None:
+        self._enter("first_token", self.route.timeouts.first_token_s)
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None:
+        self._status, self._headers = status, headers
+        if not 200 <= status < 300:
+            return
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        make = {
+            "text/event-stream": self.target.dialect.stream_decoder,
+            "application/json": self.target.dialect.whole_decoder,
+        }.get(media_type)
+        if headers.get("content-encoding", "identity") != "identity":
+            self._fail(
+                Failure("upstream_malformed", "The provider compressed its answer although it was asked not to.")
+            )
+        elif make is None:
+            self._fail(Failure("upstream_malformed", f"The provider answered with {media_type or 'no content type'}."))
+        else:
+            self._decoder = make(attempt=self.log.open_attempt, choices=self._request.choices)
+
+    def on_body(self, data: bytes) -> None:
+        self._received += len(data)
+        if self.log.ended:
+            return
+        if self._decoder is None:
+            if len(self._error_body) < ERROR_BYTES_MAX:
+                self._error_body += data
+            return
+        if self._received > ANSWER_BYTES_MAX:
+            self._fail(Failure("upstream_too_large", "The provider's answer is over the limit."))
+            return
+        events = self._decoder.feed(data)
+        if events:
+            self._progress(events)
+        if self._decoder.failure is not None:
+            self._fail(self._decoder.failure)
+        elif self._decoder.ended:
+            self.on_end()
+        elif self._decoder.finished and self._phase != "linger":
+            self._enter("linger", self.route.timeouts.linger_s)
+
+    def on_end(self) -> None:
+        if self.log.ended:
+            return
+        if self._decoder is None:
+            body = bytes(self._error_body)
+            self._fail(self.target.dialect.read_failure(self._status, self._headers, body))
+            return
+        events = self._decoder.finish()
+        if events:
+            self._progress(events)
+        if self._decoder.failure is not None:
+            self._fail(self._decoder.failure)
+        else:
+            self._complete()
+
+    def on_failed(self, failure: Failure) -> None:
+        if self._decoder is not None and self._decoder.finished:
+            self.on_end()  # the answer was whole; what broke came after it
+        else:
+            self._fail(failure)
+
+    # what follows
+
+    def _ask_for_stream(self) -> bool:
+        if not self.target.provider.streaming or self.route.upstream == "whole":
+            return False
+        return self._request.stream or self.route.upstream == "stream"
+
+    def _progress(self, events: Sequence[AnyEvent]) -> None:
+        """Append; only events that came from the provider's answer itself count as progress."""
+        for event in events:
+            if type(event) is ChoiceDone:
+                self._reasons.append(event)
+            elif type(event) is Usage:
+                self._usage = event
+        if self._phase == "stall":
+            self._phase_deadline = self._loop.time() + self.route.timeouts.stall_s
+        elif self._phase != "linger" and (len(events) > 1 or type(events[0]) not in (AttemptDescribed, Usage)):
+            self._enter("stall", self.route.timeouts.stall_s)
+        if self._muted:
+            events = [event for event in events if type(event) is Usage]
+        if events:
+            self._append(events)
+
+    def _append(self, events: Sequence[AnyEvent]) -> None:
+        try:
+            self.log.append(events, self._clock.monotonic_ns())
+        except LifecycleError as error:
+            _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
+            self._fail(Failure("internal", "A fault in the gateway ended the response."))
+            return
+        if self._congested() and self._call is not None and not self._paused:
+            self._paused = True
+            self._call.pause(True)
+            self._loop.call_later(0.01, self._resume)
+
+    def _resume(self) -> None:
+        if self._congested():
+            self._loop.call_later(0.01, self._resume)
+        elif self._call is not None:
+            self._paused = False
+            self._call.pause(False)
+
+    def _complete(self) -> None:
+        if self._call is not None:
+            self._call.release()
+            self._call = None
+        attempt = AttemptEnded(self.log.open_attempt, "ok", self._status)
+        if self._muted:
+            failure = Failure("disconnected", "Every reader went away; the answer was read to its end for its usage.")
+            self._end(attempt, Status.CANCELLED, failure)
+            return
+        self._end(attempt, terminal_status([done.reason for done in self._reasons]), None)
+
+    def _fail(self, failure: Failure) -> None:
+        if self.log.ended:
+            return
+        self._drop_call()
+        ended = AttemptEnded(self.log.open_attempt, failure.code, self._status, failure.message)
+        status = Status.EXPIRED if failure.code == "deadline_exceeded" else Status.FAILED
+        self._end(ended, status, failure)
+
+    def _end(self, attempt: AttemptEnded, status: Status, failure: Failure | None) -> None:
+        """Close the attempt and the log."""
+        self._disarm()
+        events: list[AnyEvent] = [attempt]
+        usage = self._usage or self._estimated_usage(status)
+        if usage is not None and usage is not self._usage:
+            events.append(usage)
+        self._usage = usage
+        events.append(closing(status, failure, sha256=self.log.digest()))
+        self.log.append(events, self._clock.monotonic_ns())
+
+    def _estimated_usage(self, status: Status) -> Usage | None:
+        """Nothing is estimated for a request that the provider never began to answer."""
+        if not self.log.released_bytes and not status.successful:
+            return None
+        return Usage(self._started.input_tokens_estimate, estimate(self.log.released_bytes), estimated=True)
+
+    def _drop_call(self) -> None:
+        if self._call is not None:
+            self._call.abort()
+            self._call = None
+
+    # timers
+
+    def _enter(self, phase: str, seconds: float) -> None:
+        self._phase = phase
+        self._phase_deadline = self._loop.time() + seconds
+        self._rearm()
+
+    def _rearm(self) -> None:
+        deadline = min(self._phase_deadline, self._total_deadline)
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return  # it looks again when it fires
+            self._timer.cancel()
+            self._timer = None
+        if deadline < float("inf"):
+            self._timer = self._loop.call_at(deadline, self._on_timer)
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if self.log.ended:
+            return
+        if now >= self._total_deadline:
+            self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
+        elif now < self._phase_deadline or self._paused:
+            self._phase_deadline = max(self._phase_deadline, now + 0.05)
+            self._rearm()
+        elif self._phase == "linger":
+            self.on_end()
+        elif self._phase == "first_token":
+            seconds = self.route.timeouts.first_token_s
+            self._fail(Failure("upstream_first_token_timeout", f"The provider sent no token within {seconds:g} s."))
+        else:
+            seconds = self.route.timeouts.stall_s
+            self._fail(Failure("upstream_stalled", f"The provider made no progress for {seconds:g} s."))
+
+
+def closing(status: Status, failure: Failure | None, *, sha256: str) -> Terminal:
+    """The terminal of a log that ended like this."""
+    if failure is None:
+        return Terminal(status, sha256=sha256)
+    code = CODES[failure.code]
+    return Terminal(
+        status,
+        code=failure.code,
+        blame=Blame(code.blame),
+        retryable=code.retryable,
+        message=failure.message,
+        http_status=failure.http_status,
+        retry_after_s=failure.retry_after_s,
+        detail=failure.detail,
+        sha256=sha256,
+    )

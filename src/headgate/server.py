@@ -1,0 +1,180 @@
+"""Our own server: uvicorn, with a protocol class that lets readers write to the connection itself.
+
+`HeadgateProtocol` offers the connection to the app as an ASGI extension, and adds what uvicorn leaves open: a limit
+on header bytes, a deadline for the first request, and word of a lost connection at the moment it is lost.
+Under somebody else's server the extension is not there, and everything goes through ASGI.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from headgate.api.exchange import EXTENSION
+from headgate.app import create_app
+from headgate.config import Config
+from headgate.gateway import Gateway
+from headgate.sinks import BUFFER_BYTES_MAX
+from headgate.telemetry.logs import fields, logger
+
+HEADER_BYTES_MAX: Final = 64 * 1024
+"""Of one request's head. Longer ones get 431."""
+BACKLOG: Final = 4096
+"""Connections the kernel may hold for us while the loop is busy."""
+SHUTDOWN_MARGIN_S: Final = 5.0
+"""What the last frames may take to leave after the drain deadline."""
+
+_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+_logger = logger("server")
+
+
+class HeadgateProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    header_timeout_s = 20.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lost = False
+        """The client is gone."""
+        self.on_lost: Callable[[], None] | None = None
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def body_complete(self) -> bool:
+        """The current request's body is here in full, so waiting for it needs no deadline."""
+        return not self.cycle.more_body
+
+    def forget(self) -> None:
+        """The current exchange is over."""
+        self.on_lost = self.on_pause = self.on_resume = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
+        self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._end_head()
+        super().connection_lost(exc)
+        callback = self.on_lost
+        self.forget()
+        if callback is not None:
+            callback()
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_bytes >= 0:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._head_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
+            body = b'{"error":{"message":"The request headers are over the limit.","type":"invalid_request_error","param":null,"code":"headers_too_large"}}'
+            self.transport.write(_TOO_LARGE % (len(body), body))
+            self.transport.close()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._head_bytes = max(self._head_bytes, 0)
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[typeddict-item]
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
+
+    def on_headers_complete(self) -> None:
+        self._end_head()
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._head_bytes = 0
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_resume is not None:
+            self.on_resume()
+
+    def _end_head(self) -> None:
+        self._head_bytes = -1
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server, draining as DESIGN has it: no new work, a deadline for readers, the rest interrupted and resumable."""
+
+    def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
+        super().__init__(config)
+        self._gateway = gateway
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        drain_s = self._gateway.config.server.drain_s
+        _logger.info("draining", extra=fields(drain_s=drain_s))
+        self._gateway.begin_drain()
+        deadline = asyncio.create_task(self._interrupt_after(drain_s))
+        await super().shutdown(sockets)
+        deadline.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await deadline
+
+    async def _interrupt_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._gateway.interrupt_all()
+
+
+def raise_file_limit() -> int:
+    """Allow as many open files as the system lets us have; returns how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def build(config: Config) -> Server:
+    """A server for this configuration, not yet running."""
+    gateway = Gateway(config)
+    settings = config.server
+    protocol = type("ConfiguredProtocol", (HeadgateProtocol,), {"header_timeout_s": settings.header_timeout_s})
+    uvicorn_config = uvicorn.Config(
+        create_app(gateway, check_host=True),
+        host=settings.host,
+        port=settings.port,
+        http=protocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        backlog=BACKLOG,
+        timeout_keep_alive=int(settings.idle_timeout_s),
+        timeout_graceful_shutdown=int(settings.drain_s + SHUTDOWN_MARGIN_S),
+    )
+    return Server(uvicorn_config, gateway)
+
+
+def serve(config: Config) -> bool:
+    """Run until told to stop. False if it could not start."""
+    raise_file_limit()
+    server = build(config)
+    server.run()
+    return server.started

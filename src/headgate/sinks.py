@@ -1,0 +1,128 @@
+"""Where a reader's bytes go. Two ways out of the process, one contract; each is small because it decides nothing.
+
+    TransportSink   our own server: straight to the socket's transport, no task, queue or await per token
+    SendSink        mounted in somebody else's app: through its middleware, with ``await send()``
+
+`write` never blocks and never awaits. A sink that is `paused` is not written to: its reader catches up later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from headgate.server import HeadgateProtocol
+
+BUFFER_BYTES_MAX: Final = 64 * 1024
+"""What may wait for a slow client before its reader is paused: the transports' own high-water mark."""
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Sink(Protocol):
+    """What a reader writes to."""
+
+    paused: bool
+
+    def write(self, data: bytes) -> None: ...
+
+    async def flush(self) -> None:
+        """Return once the sink takes writes again."""
+        ...
+
+    async def end(self) -> None:
+        """Complete the body."""
+        ...
+
+    def abort(self) -> None:
+        """Cut the connection so that nobody takes the body for complete."""
+        ...
+
+
+class ClientStalledError(Exception):
+    """The client took nothing for `write_stall_s`; it was cut and may resume."""
+
+
+class TransportSink:
+    """Writes chunks of the chunked body to our own server's transport."""
+
+    def __init__(self, protocol: HeadgateProtocol, send: Send, *, stall_s: float) -> None:
+        self.paused = False
+        self._protocol = protocol
+        self._send = send
+        self._stall_s = stall_s
+        self._writable = asyncio.Event()
+        protocol.on_pause, protocol.on_resume = self._pause, self._resume
+        if protocol.flow.write_paused:
+            self._pause()
+
+    def write(self, data: bytes) -> None:
+        self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    async def flush(self) -> None:
+        waiting = self._protocol.transport.get_write_buffer_size() if self.paused else 0
+        while self.paused:
+            try:
+                async with asyncio.timeout(self._stall_s):
+                    await self._writable.wait()
+            except TimeoutError:
+                now_waiting = self._protocol.transport.get_write_buffer_size()
+                if now_waiting >= waiting:
+                    raise ClientStalledError from None
+                waiting = now_waiting
+
+    async def end(self) -> None:
+        await self.flush()
+        self._protocol.on_pause = self._protocol.on_resume = None
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def abort(self) -> None:
+        self._protocol.transport.abort()
+
+    def _pause(self) -> None:
+        self.paused = True
+        self._writable.clear()
+
+    def _resume(self) -> None:
+        self.paused = False
+        self._writable.set()
+
+
+class SendSink:
+    """Collects bytes and lets the reader's own coroutine send them."""
+
+    def __init__(self, send: Send, wake: Callable[[], None], *, stall_s: float) -> None:
+        self.paused = False
+        self._send = send
+        self._wake = wake
+        self._stall_s = stall_s
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+
+    def write(self, data: bytes) -> None:
+        self._buffer.append(data)
+        self._buffered += len(data)
+        self.paused = self._buffered > BUFFER_BYTES_MAX
+        self._wake()
+
+    async def flush(self) -> None:
+        while self._buffer:
+            data, self._buffer, self._buffered = b"".join(self._buffer), [], 0
+            await self._send_body(data, more=True)
+        self.paused = False
+
+    async def end(self) -> None:
+        await self.flush()
+        await self._send_body(b"", more=False)
+
+    def abort(self) -> None:
+        """ASGI has no word for cutting a connection: the app raises `ClientStalledError` or `Broken`, and its server cuts."""
+
+    async def _send_body(self, data: bytes, *, more: bool) -> None:
+        try:
+            async with asyncio.timeout(self._stall_s):
+                await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        except TimeoutError:
+            raise ClientStalledError from None

@@ -1,0 +1,116 @@
+"""Server-Sent Events, as WHATWG HTML section 9.2 has them: bytes in, frames out.
+
+Not here: what a frame means (dialects), and writing frames (encoders do that, each in its own words).
+
+Invariant: the frames depend on the bytes alone, never on how they were cut; and what is pending is bounded.
+Lines end at LF, CRLF or CR and nowhere else (not at U+2028, U+0085, VT, FF as `str.splitlines` has it).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+PENDING_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Most bytes of an unfinished frame. Providers send images and tool arguments in one line; none sends 4 MiB of text."""
+
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class Frame(NamedTuple):
+    """One dispatched event: its ``event`` field (empty for none) and its data, lines joined with LF."""
+
+    event: bytes
+    data: bytes
+
+
+class SseDecoder:
+    """Stage bytes -> `Frame`. Frames without data are not dispatched; an unterminated last frame is discarded."""
+
+    def __init__(self, pending_bytes_max: int = PENDING_BYTES_MAX) -> None:
+        self.overflowed = False
+        """More than `pending_bytes_max` came without an end of frame; nothing is decoded from there on."""
+        self._pending_bytes_max = pending_bytes_max
+        self._rest: list[bytes] = []  # pieces of the unfinished line, joined once its end is there
+        self._rest_bytes = 0
+        self._data: list[bytes] = []
+        self._data_bytes = 0
+        self._event = b""
+        self._after_cr = False  # a CR ended the last line; an LF right after it belongs to it
+        self._at_start = True
+
+    def feed(self, data: bytes) -> list[Frame]:
+        if self.overflowed or not data:
+            return []
+        if self._at_start or self._after_cr or b"\r" in data:
+            return self._feed_lines(data)
+        return self._feed_blocks(data)
+
+    def finish(self) -> list[Frame]:
+        """End of input. What is pending was never terminated, so it was never an event."""
+        return []
+
+    def _feed_blocks(self, data: bytes) -> list[Frame]:
+        """The usual case, LF only: whole ``data:`` frames are cut out in one go, the ragged ends go line by line."""
+        frames: list[Frame] = []
+        start = 0
+        if self._rest or self._data or self._event:
+            start = data.find(b"\n\n") + 2
+            if start == 1:
+                return self._feed_lines(data)
+            frames = self._feed_lines(data[:start])
+        end = data.rfind(b"\n\n", start)
+        if end >= 0:
+            blocks = data[start:end].split(b"\n\n")
+            plain = [Frame(b"", block[6:]) for block in blocks if block.startswith(b"data: ") and b"\n" not in block]
+            frames += plain if len(plain) == len(blocks) else self._feed_lines(data[start : end + 2])
+            start = end + 2
+        if start < len(data):
+            frames += self._feed_lines(data[start:])
+        return frames
+
+    def _feed_lines(self, data: bytes) -> list[Frame]:
+        if self._after_cr:
+            self._after_cr = False
+            if data[0] == 0x0A:
+                data = data[1:]
+        lines = _LINE_END.split(data) if b"\r" in data else data.split(b"\n")
+        if data.endswith(b"\r"):
+            self._after_cr = True
+        frames: list[Frame] = []
+        rest = lines.pop()
+        for line in lines:
+            if self._rest:
+                self._rest.append(line)
+                line = b"".join(self._rest)
+                self._rest.clear()
+                self._rest_bytes = 0
+            self._line(line, frames)
+        if rest:
+            self._rest.append(rest)
+            self._rest_bytes += len(rest)
+        if self._rest_bytes + self._data_bytes > self._pending_bytes_max:
+            self.overflowed = True
+            self._rest.clear()
+            self._data.clear()
+        return frames
+
+    def _line(self, line: bytes, frames: list[Frame]) -> None:
+        if self._at_start:
+            self._at_start = False
+            line = line.removeprefix(_BOM)
+        if not line:
+            if self._data:
+                frames.append(Frame(self._event, b"\n".join(self._data)))
+                self._data.clear()
+                self._data_bytes = 0
+            self._event = b""
+            return
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            value = value.removeprefix(b" ")
+            self._data.append(value)
+            self._data_bytes += len(value) + 1
+        elif field == b"event":
+            self._event = value.removeprefix(b" ")

@@ -1,0 +1,108 @@
+"""The durable store: what must survive the process.
+
+    Store      the port; `tests/contracts` holds the suite every implementation passes
+    sqlite     the default: one file, inside the process
+    memory     gives up law 1, for tests and for who asks for it
+
+The journal is one row per group commit, with the entries of every response that had something to say. A response's
+own index, the ids of its rows, is kept in memory while it is live and written with its terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from headgate.errors import ConfigError
+from headgate.events import Entry
+
+
+class JournalEntry(NamedTuple):
+    """One entry of one log, as it goes into a journal row. `number` is the log's key in the store."""
+
+    number: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the store knows of a response without reading its log. Can be rebuilt from the journal."""
+
+    number: int
+    id: str
+    owner: str
+    created_at: float
+    """Unix time, seconds."""
+    first_row: int
+    last_seq: int
+    """0 while the log is open."""
+    terminal: str
+    """Status of the terminal; empty while the log is open."""
+    expires_at: float
+    rows: tuple[int, ...] = ()
+    """Journal rows that hold the log, ascending; known once it has ended."""
+    expired: bool = False
+    """The log is gone; the record stays a while so that its owner is told 410, not 404."""
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit writes: a journal row, and the records of logs that began or ended in it."""
+
+    row: int
+    entries: list[JournalEntry]
+    records: list[Record] = field(default_factory=list)
+
+
+Done = Callable[[BaseException | None], None]
+
+
+class Store(Protocol):
+    """The port. Methods raise `StoreError` where the store fails; `commit` reports through `done` instead.
+
+    `commit` may call `done` before it returns, or later on the event loop. At most one commit is in flight.
+    """
+
+    next_row: int
+    next_number: int
+
+    def commit(self, batch: Batch, done: Done) -> None: ...
+
+    async def read(self, number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
+        """Entries of log `number` in these journal rows, as ``(committed_at_ns, entries)`` a row, in order."""
+        ...
+
+    async def find(self, response_id: str) -> Record | None: ...
+
+    async def unfinished(self) -> list[tuple[Record, list[int]]]:
+        """Logs without a terminal, each with its journal rows: what a crash left behind."""
+        ...
+
+    async def expire(self, now: float, keep_rows_from: int) -> int:
+        """Drop what expired before `now`; `keep_rows_from` is the first row a live log needs. Returns how many."""
+        ...
+
+    async def probe(self) -> None:
+        """Try whether a write would be taken. Raises `StoreError` if not."""
+        ...
+
+    async def record_config(self, version: str, text: str, now: float) -> None: ...
+
+    async def maintain(self, hold: Callable[[bool], None]) -> None:
+        """Housekeeping, called every second or so; commits are held while ``hold(True)`` is in force."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def open_store(url: str, *, durability: str) -> Store:
+    """The store a configuration names. Raises `ConfigError` for a URL that names none, `StoreError` if it cannot open."""
+    from headgate.stores.memory import MemoryStore
+    from headgate.stores.sqlite import SqliteStore
+
+    if url == "memory:":
+        return MemoryStore()
+    if url.startswith("sqlite:///"):
+        return SqliteStore(url.removeprefix("sqlite:///"), fsync=durability == "fsync")
+    raise ConfigError([f"store.url: {url!r} is none of sqlite:///PATH and memory:"])

@@ -1,0 +1,290 @@
+"""The default store: one SQLite file in WAL mode, inside the process.
+
+``durability = "commit"``: commits run in the event loop (tens of microseconds; `synchronous=NORMAL`, so they survive
+the death of the process). ``"fsync"``: commits run in a thread (`synchronous=FULL`, they survive a power cut).
+Checkpoints never run in the loop. One process per file, enforced by a lock that dies with the process.
+
+Why not through SQLAlchemy: docs/decisions/0003-sqlite-direct.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from headgate.errors import StoreError
+from headgate.events import Entry
+from headgate.stores import Batch, Done, Record
+
+SCHEMA_VERSION: Final = 1
+COMMITS_BEFORE_CHECKPOINT: Final = 200
+"""About 1.5 MB of WAL: small enough that the final, held pass is short, large enough not to run all the time."""
+TOMBSTONE_S: Final = 30 * 86_400
+"""How long an expired response is still answered with 410."""
+PROBE_BYTES: Final = 64 * 1024
+"""Room that must be there before new work is taken after a full disk."""
+EXPIRE_ROWS_MAX: Final = 2_000
+"""Journal rows deleted in one transaction, so that commits wait a millisecond at most."""
+
+_SCHEMA: Final = """
+CREATE TABLE journal (
+    id INTEGER PRIMARY KEY,
+    committed_at INTEGER NOT NULL,           -- monotonic, ns
+    entries BLOB NOT NULL                    -- MessagePack: [[number, [first_seq, read_at, [event, ...]]], ...]
+);
+CREATE TABLE responses (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    created_at REAL NOT NULL,
+    first_row INTEGER NOT NULL,
+    last_seq INTEGER NOT NULL,
+    terminal TEXT NOT NULL,                  -- empty while the log is open
+    expires_at REAL NOT NULL,
+    rows BLOB NOT NULL,                      -- MessagePack: first journal row, then the distance to each next one
+    expired INTEGER NOT NULL
+);
+CREATE INDEX responses_open ON responses (first_row) WHERE terminal = '';
+CREATE INDEX responses_expiry ON responses (expires_at) WHERE terminal <> '' AND expired = 0;
+CREATE INDEX responses_floor ON responses (first_row) WHERE expired = 0;
+CREATE TABLE configs (version TEXT PRIMARY KEY, text TEXT NOT NULL, first_used_at REAL NOT NULL);
+"""
+_INSERT_ROW: Final = "INSERT INTO journal (id, committed_at, entries) VALUES (?, ?, ?)"
+_UPSERT_RECORD: Final = "INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_row = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+_decode_entry = msgspec.msgpack.Decoder(Entry).decode
+_decode_ints = msgspec.msgpack.Decoder(list[int]).decode
+
+
+def pack_rows(rows: Sequence[int]) -> bytes:
+    """Journal rows as distances: one byte each for a response that streams."""
+    return _encode([row - before for before, row in zip([0, *rows], rows, strict=False)])
+
+
+def unpack_rows(data: bytes) -> tuple[int, ...]:
+    rows, at = [], 0
+    for distance in _decode_ints(data):
+        at += distance
+        rows.append(at)
+    return tuple(rows)
+
+
+class SqliteStore:
+    """`Store` in one file. `path` is created if it is not there."""
+
+    def __init__(self, path: str, *, fsync: bool = False) -> None:
+        self._path = path
+        self._lock = _lock_file(path)
+        try:
+            self._writer = _connect(path, synchronous="FULL" if fsync else "NORMAL")
+            _migrate(self._writer)
+            self._reader = _connect(path, synchronous="NORMAL")
+            self._checkpointer = _connect(path, synchronous="NORMAL")
+            self.next_row = _scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
+            self.next_number = _scalar(self._writer, "SELECT coalesce(max(number), 0) + 1 FROM responses")
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise StoreError(f"cannot open {path}: {error}") from error
+        self._commits_since_checkpoint = 0
+        self._commits = ThreadPoolExecutor(1, "headgate-commit") if fsync else None
+        self._upkeep = ThreadPoolExecutor(1, "headgate-upkeep")
+
+    def commit(self, batch: Batch, done: Done) -> None:
+        if self._commits is None:
+            done(self._commit(batch))
+            return
+        loop = asyncio.get_running_loop()
+        self._commits.submit(self._commit, batch).add_done_callback(
+            lambda future: loop.call_soon_threadsafe(done, future.result())
+        )
+
+    def _commit(self, batch: Batch) -> StoreError | None:
+        self._commits_since_checkpoint += 1
+        execute = self._writer.execute
+        try:
+            row = (batch.row, time.monotonic_ns(), _encode(batch.entries))
+            if not batch.records:
+                execute(_INSERT_ROW, row)
+                return None
+            execute("BEGIN")
+            execute(_INSERT_ROW, row)
+            self._writer.executemany(_UPSERT_RECORD, [_record_row(record) for record in batch.records])
+            execute("COMMIT")
+        except (sqlite3.Error, msgspec.EncodeError, UnicodeEncodeError, OverflowError) as error:
+            if self._writer.in_transaction:
+                self._writer.rollback()
+            return StoreError(f"commit failed: {error}")
+        return None
+
+    async def read(self, number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
+        found = []
+        try:
+            for row in rows:
+                got = self._reader.execute("SELECT committed_at, entries FROM journal WHERE id = ?", (row,)).fetchone()
+                if got is None:
+                    raise StoreError(f"journal row {row} is gone")
+                found.append((got[0], [_decode_entry(raw) for owner, raw in _decode_row(got[1]) if owner == number]))
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise StoreError(f"cannot read the journal: {error}") from error
+        return found
+
+    async def find(self, response_id: str) -> Record | None:
+        try:
+            row = self._reader.execute("SELECT * FROM responses WHERE id = ?", (response_id,)).fetchone()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read: {error}") from error
+        return None if row is None else _record(row)
+
+    async def unfinished(self) -> list[tuple[Record, list[int]]]:
+        records = [_record(row) for row in self._reader.execute("SELECT * FROM responses WHERE terminal = ''")]
+        rows: dict[int, list[int]] = {record.number: [] for record in records}
+        if records:
+            first = min(record.first_row for record in records)
+            for row, entries in self._reader.execute(
+                "SELECT id, entries FROM journal WHERE id >= ? ORDER BY id", (first,)
+            ):
+                for number in {number for number, _ in _decode_row(entries)}:
+                    if number in rows:
+                        rows[number].append(row)
+        return [(record, rows[record.number]) for record in records]
+
+    async def expire(self, now: float, keep_rows_from: int) -> int:
+        try:
+            due = "terminal <> '' AND expired = 0 AND expires_at <= ?"
+            count = _scalar(self._reader, f"SELECT count(*) FROM responses WHERE {due}", now)  # noqa: S608
+            if count:
+                self._writer.execute(f"UPDATE responses SET expired = 1, rows = x'90' WHERE {due}", (now,))  # noqa: S608
+            self._writer.execute("DELETE FROM responses WHERE expired = 1 AND expires_at <= ?", (now - TOMBSTONE_S,))
+            floor = _scalar(self._reader, "SELECT min(first_row) FROM responses WHERE expired = 0")
+            floor = keep_rows_from if floor is None else min(floor, keep_rows_from)
+            last = _scalar(
+                self._reader,
+                "SELECT max(id) FROM (SELECT id FROM journal WHERE id < ? ORDER BY id LIMIT ?)",
+                floor,
+                EXPIRE_ROWS_MAX,
+            )
+            if last is not None:
+                self._writer.execute("DELETE FROM journal WHERE id <= ?", (last,))
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot expire: {error}") from error
+        return int(count)
+
+    async def probe(self) -> None:
+        """Take up as much room as a usual commit does, and give it back."""
+        row = self.next_row
+        self.next_row += 1
+        try:
+            self._writer.execute(_INSERT_ROW, (row, 0, bytes(PROBE_BYTES)))
+            self._writer.execute("DELETE FROM journal WHERE id = ?", (row,))
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write: {error}") from error
+
+    async def record_config(self, version: str, text: str, now: float) -> None:
+        self._writer.execute("INSERT OR IGNORE INTO configs VALUES (?, ?, ?)", (version, text, now))
+
+    async def maintain(self, hold: Callable[[bool], None]) -> None:
+        """A PASSIVE pass beside the commits, then a short second one with commits held, after which the WAL starts over."""
+        if self._commits_since_checkpoint < COMMITS_BEFORE_CHECKPOINT:
+            return
+        self._commits_since_checkpoint = 0
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._upkeep, self._checkpoint)
+        hold(True)
+        try:
+            await loop.run_in_executor(self._upkeep, self._checkpoint)
+        finally:
+            hold(False)
+
+    def _checkpoint(self) -> None:
+        try:
+            self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error:
+            return  # a full disk shows at the next commit, which is where it is acted on
+
+    async def close(self) -> None:
+        if self._commits is not None:
+            self._commits.shutdown()
+        self._upkeep.shutdown()
+        for connection in (self._checkpointer, self._reader, self._writer):
+            connection.close()
+        os.close(self._lock)
+
+
+def _lock_file(path: str) -> int:
+    """Hold ``<path>.lock`` for as long as this process lives. Raises `StoreError` if another one does."""
+    try:
+        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(f"cannot open {path}: {error}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise StoreError(f"{path} is in use by another process; give this one its own store.url") from None
+    return descriptor
+
+
+def _connect(path: str, *, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    return connection
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema to `SCHEMA_VERSION`. An older file is upgraded in steps; a newer one is refused."""
+    version = _scalar(connection, "PRAGMA user_version")
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"the store was written by a newer Headgate (schema {version}, this one knows {SCHEMA_VERSION})"
+        )
+    if version == 0:
+        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+
+
+def _scalar(connection: sqlite3.Connection, sql: str, *arguments: Any) -> Any:
+    return connection.execute(sql, arguments).fetchone()[0]
+
+
+def _record_row(record: Record) -> tuple[Any, ...]:
+    return (
+        record.number,
+        record.id,
+        record.owner,
+        record.created_at,
+        record.first_row,
+        record.last_seq,
+        record.terminal,
+        record.expires_at,
+        pack_rows(record.rows),
+        int(record.expired),
+    )
+
+
+def _record(row: tuple[Any, ...]) -> Record:
+    number, response_id, owner, created_at, first_row, last_seq, terminal, expires_at, rows, expired = row
+    return Record(
+        number=number,
+        id=response_id,
+        owner=owner,
+        created_at=created_at,
+        first_row=first_row,
+        last_seq=last_seq,
+        terminal=terminal,
+        expires_at=expires_at,
+        rows=unpack_rows(rows),
+        expired=bool(expired),
+    )
