@@ -140,8 +140,8 @@ def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
     app: ASGIApp = App(gateway, check_host=check_host)
     origins = gateway.config.server.cors_origins
     if origins:
-        app = CORSMiddleware(  # type: ignore[assignment]
-            app,  # type: ignore[arg-type]
+        app = CORSMiddleware(
+            app,
             allow_origins=origins,
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
@@ -162,7 +162,7 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
     native: Dialect = NATIVE
     return {
         "/v1/chat/completions": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_CHAT, owner), True)}),
-        "/v1/models": (chat, {"GET": (lambda e, *_: models.list(e), True)}),
+        "/v1/models": (chat, {"GET": (lambda e, *_: models.show_all(e), True)}),
         "/v1/models/{id}": (chat, {"GET": (lambda e, _, name: models.show(e, name), True)}),
         "/v1/responses/{id}": (chat, {"GET": (lambda e, owner, id_: show(g, e, owner, id_), True)}),
         "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: cancel(g, e, owner, id_), True)}),

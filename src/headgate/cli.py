@@ -19,7 +19,7 @@ from headgate.errors import ConfigError
 from headgate.telemetry import logs
 
 app = typer.Typer(
-    help="Headgate: a delivery gateway for LLM responses. Every answer is a durable, numbered log; streams, whole answers and replays read it.",
+    help="Headgate: a delivery gateway for LLM responses. Every answer is a durable, numbered log; all else reads it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -90,9 +90,8 @@ def serve(
 def check(config: Annotated[Path, typer.Argument(help="TOML file.")]) -> None:
     """Check a configuration: every problem, each with its place."""
     settings = _load(config)
-    _out.print(
-        f"{config}: good. Config version {settings.version}: {len(settings.providers)} providers, {len(settings.routes)} routes, {len(settings.keys)} keys."
-    )
+    counts = f"{len(settings.providers)} providers, {len(settings.routes)} routes, {len(settings.keys)} keys"
+    _out.print(f"{config}: good. Config version {settings.version}: {counts}.", markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -105,9 +104,13 @@ def simulate(
     from headgate.simulator import command
 
     if faults:
-        _out.print(command.table(), markup=False)
+        _out.print(command.table())
         return
-    command.run(host=host, port=port, announce=lambda url: _out.print(f"simulator: {url}", markup=False))
+    try:
+        command.run(host=host, port=port, announce=lambda url: _out.print(f"simulator: {url}", markup=False))
+    except OSError as error:
+        _err.print(f"cannot listen on {host}:{port}: {error.strerror}", markup=False)
+        raise typer.Exit(1) from None
 
 
 @app.command()

@@ -1,8 +1,8 @@
 """Group commit: the one place where events become durable, and so visible.
 
 At most one commit is in flight; whatever arrives meanwhile forms the next batch. A commit starts at once when the
-last one is `GAP_NS` old, so the first token never waits; under load there is one every `GAP_NS`, so its cost is
-shared. Appends that no reader waits for (`lazy`) ride with the next commit, or start one after `LAZY_S`.
+last one is `GAP_NS` old; under load there is one every `GAP_NS`, so its cost is shared. The first output of a stream
+never waits (`Urgency.NOW`); appends that no reader waits for ride with the next commit (`Urgency.LAZY`).
 
 Law 1 lives here: a log hears of its events only from `Log.committed`, after the store said they are safe. If the
 store fails, nothing of the batch is shown and every live log is told (`on_failure`).
@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from headgate.errors import StoreError
@@ -27,6 +28,17 @@ LAZY_S: Final = 0.02
 """An admitted request is on disk after 20 ms at the latest, even if its provider stays silent."""
 CONGESTED_ENTRIES: Final = 20_000
 """Entries waiting behind a slow commit before producers stop reading from their providers."""
+
+
+class Urgency(Enum):
+    """How long an append may wait for its commit."""
+
+    NOW = "now"
+    """A client waits for the first output of its stream."""
+    SOON = "soon"
+    """At once if nothing was committed for `GAP_NS`, else then."""
+    LAZY = "lazy"
+    """No reader waits: with the next commit, or after `LAZY_S`."""
 
 
 class Journal:
@@ -45,6 +57,7 @@ class Journal:
         self._entries = 0
         self._in_flight = False
         self._held = False
+        self._soon = False  # `_timer` fires at the end of this iteration
         self._timer: asyncio.TimerHandle | asyncio.Handle | None = None
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._last_ns = 0
@@ -54,19 +67,22 @@ class Journal:
     def congested(self) -> bool:
         return self._entries > CONGESTED_ENTRIES
 
-    def add(self, log: Log, *, lazy: bool) -> None:
+    def add(self, log: Log, *, urgency: Urgency) -> None:
         """`log` has something pending. Called once per append."""
         if not log.dirty:
             log.dirty = True
             self._dirty.append(log)
         self._entries += 1
-        if self._timer is not None or self._in_flight or self._held:
+        if self._in_flight or self._held:
             return
-        if lazy:
-            if self._lazy_timer is None:
-                self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
+        if urgency is Urgency.NOW:
+            self._commit_soon()
+        elif self._timer is not None:
             return
-        self._schedule()
+        elif urgency is Urgency.SOON:
+            self._schedule()
+        elif self._lazy_timer is None:
+            self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
 
     def hold(self, held: bool) -> None:
         """Let no commit start (a checkpoint's last pass is running), or go on."""
@@ -83,10 +99,18 @@ class Journal:
                 self._schedule()
             await future
 
+    def _commit_soon(self) -> None:
+        """At the end of this loop iteration, so that everything that arrived with it is in the batch."""
+        if not self._soon:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._soon = True
+            self._timer = self._loop.call_soon(self._commit)
+
     def _schedule(self) -> None:
         wait_ns = self._last_ns + GAP_NS - time.monotonic_ns()
         if wait_ns <= 0:
-            self._timer = self._loop.call_soon(self._commit)
+            self._commit_soon()
         else:
             self._timer = self._loop.call_later(wait_ns / 1e9, self._commit)
 
@@ -97,6 +121,7 @@ class Journal:
 
     def _commit(self) -> None:
         self._timer = None
+        self._soon = False
         if self._in_flight or self._held or not self._dirty or self.failed is not None:
             return
         logs, self._dirty, self._entries = self._dirty, [], 0

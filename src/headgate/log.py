@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from headgate.assemble import Digester
 from headgate.events import AnyEvent, ChoiceDone, Delta, Entry, Opaque, PartStarted, Released, Retracted, Terminal
+from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.stores import JournalEntry, Record
-
-if TYPE_CHECKING:
-    from headgate.journal import Journal
 
 
 class LogReader(Protocol):
@@ -53,6 +51,7 @@ class Log:
         "committed_seq",
         "dirty",
         "id",
+        "impatient",
         "last_seq",
         "number",
         "opened",
@@ -79,6 +78,8 @@ class Log:
         self.terminal: Terminal | None = None
         """The terminal, once it is visible."""
         self.dirty = False
+        self.impatient = False
+        """A client waits for the first output: it is committed without delay."""
         self._journal = journal
         self._observer = observer
         self._pending: list[Entry] = []
@@ -107,7 +108,10 @@ class Log:
         return self._digester.result()
 
     def append(self, events: Sequence[AnyEvent], read_at: int, *, lazy: bool = False) -> None:
-        """Number these events and hand them to the journal. Raises `LifecycleError` for an event that may not stand there."""
+        """Number these events and hand them to the journal. Raises `LifecycleError` for an event that may not stand there.
+
+        `lazy` says that nobody waits for them.
+        """
         for event in events:
             self._lifecycle.feed(event)
             if type(event) is Delta:
@@ -118,7 +122,13 @@ class Log:
                 self._record_due = True
         self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events)))
         self.last_seq += len(events)
-        self._journal.add(self, lazy=lazy)
+        if lazy:
+            self._journal.add(self, urgency=Urgency.LAZY)
+        elif self.impatient:
+            self.impatient = False
+            self._journal.add(self, urgency=Urgency.NOW)
+        else:
+            self._journal.add(self, urgency=Urgency.SOON)
 
     def replay(self, row: int, entries: Sequence[Entry]) -> None:
         """Take in what the journal holds already, in order (recovery)."""

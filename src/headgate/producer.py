@@ -215,11 +215,12 @@ class Producer:
         if self._muted:
             events = [event for event in events if type(event) is Usage]
         if events:
-            self._append(events)
+            lazy = len(events) == 1 and type(events[0]) is AttemptDescribed
+            self._append(events, lazy=lazy)
 
-    def _append(self, events: Sequence[AnyEvent]) -> None:
+    def _append(self, events: Sequence[AnyEvent], *, lazy: bool) -> None:
         try:
-            self.log.append(events, self._clock.monotonic_ns())
+            self.log.append(events, self._clock.monotonic_ns(), lazy=lazy)
         except LifecycleError as error:
             _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
             self._fail(Failure("internal", "A fault in the gateway ended the response."))

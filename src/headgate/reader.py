@@ -102,6 +102,7 @@ class StreamReader(_Wakeable):
         """Begin to follow. A log that is still empty is followed from the tail at once."""
         self._log.readers.append(self)
         self._at_tail = not self._log.rows and not self._needs_limit()
+        self._log.impatient = self._at_tail
 
     def detach(self) -> None:
         if self in self._log.readers:

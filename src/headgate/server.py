@@ -20,6 +20,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from headgate.api.exchange import EXTENSION
 from headgate.app import create_app
 from headgate.config import Config
+from headgate.dialects.openai_chat import OPENAI_CHAT
+from headgate.errors import RequestError
 from headgate.gateway import Gateway
 from headgate.sinks import BUFFER_BYTES_MAX
 from headgate.telemetry.logs import fields, logger
@@ -31,7 +33,9 @@ BACKLOG: Final = 4096
 SHUTDOWN_MARGIN_S: Final = 5.0
 """What the last frames may take to leave after the drain deadline."""
 
-_TOO_LARGE: Final = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+_HEAD_TOO_LARGE: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+)
 _logger = logger("server")
 
 
@@ -78,14 +82,15 @@ class HeadgateProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         super().data_received(data)
         if self._head_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
-            body = b'{"error":{"message":"The request headers are over the limit.","type":"invalid_request_error","param":null,"code":"headers_too_large"}}'
-            self.transport.write(_TOO_LARGE % (len(body), body))
+            error = RequestError("headers_too_large", f"The request headers are over {HEADER_BYTES_MAX} bytes.")
+            body = OPENAI_CHAT.error_body(error)
+            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (_HEAD_TOO_LARGE, len(body), body))
             self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_bytes = max(self._head_bytes, 0)
-        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[typeddict-item]
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
         if self._head_timer is None:
             self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
 
@@ -126,6 +131,16 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._gateway = gateway
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            bound = [s.getsockname() for server in self.servers for s in server.sockets]
+            settings = self._gateway.config
+            providers = ", ".join(provider.name for provider in settings.providers)
+            for host, port, *_ in bound:
+                url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+                _logger.info("listening", extra=fields(url=url, store=settings.store.url, providers=providers))
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         drain_s = self._gateway.config.server.drain_s
         _logger.info("draining", extra=fields(drain_s=drain_s))
@@ -164,6 +179,7 @@ def build(config: Config) -> Server:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         date_header=True,
         backlog=BACKLOG,
         timeout_keep_alive=int(settings.idle_timeout_s),

@@ -213,7 +213,7 @@ class Pool:
         over_tls = ssl.create_default_context() if proxy.scheme == "https" else None
         if target.tls is None:
             _, connection = await self._loop.create_connection(
-                lambda: _Connection(self), proxy.hostname, port, ssl=over_tls
+                lambda: _Connection(self), proxy.hostname or "", port, ssl=over_tls
             )
             return connection
         return await self._tunnel(proxy, port, over_tls)
@@ -222,7 +222,7 @@ class Pool:
         """CONNECT through `proxy`, then TLS to the provider inside (RFC 9110 section 9.3.6)."""
         target = self.endpoint
         transport, tunnel = await self._loop.create_connection(
-            lambda: _Tunnel(self._loop), proxy.hostname, port, ssl=over_tls
+            lambda: _Tunnel(self._loop), proxy.hostname or "", port, ssl=over_tls
         )
         try:
             authority = f"{target.host}:{target.port}"
@@ -289,6 +289,7 @@ class _Connection(asyncio.Protocol):
         self._in_head = True
         self._body: list[bytes] = []
         self.complete = False
+        self._keep_alive = False
 
     def usable(self) -> bool:
         fresh = time.monotonic() - self._idle_since < IDLE_S_MAX
@@ -380,6 +381,7 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._status >= 200:
             self.complete = True
+            self._keep_alive = self._parser.should_keep_alive()  # known only here: llhttp resets it right after
         else:
             self._headers = {}
 
@@ -397,7 +399,7 @@ class _Connection(asyncio.Protocol):
             handler.on_body(body[0] if len(body) == 1 else b"".join(body))
 
     def _finish(self) -> None:
-        handler, keep = self._handler(), self.complete and self._parser.should_keep_alive()
+        handler, keep = self._handler(), self.complete and self._keep_alive
         call, self._call = self._call, None
         if call is not None:
             call.connection = None

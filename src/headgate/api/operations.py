@@ -52,7 +52,7 @@ class Models:
         self._gateway = gateway
         self._listed: dict[str, tuple[float, list[str]]] = {}
 
-    async def list(self, exchange: Exchange) -> None:
+    async def show_all(self, exchange: Exchange) -> None:
         data = [_model(name, owner) for name, owner in sorted((await self._names()).items())]
         await exchange.answer(200, _JSON, msgspec.json.encode({"object": "list", "data": data}))
 

@@ -25,7 +25,7 @@ BODY_BYTES_MAX: Final = 16 * 1024 * 1024
 EARLY_BYTES_MAX: Final = 1024 * 1024
 """What a client may send ahead of the answer it is waiting for."""
 REQUEST_WAIT_S: Final = 75.0
-"""How long a connection may wait for a complete request."""
+"""How long a connection may be idle, and how long a body may take once its headers are there."""
 LINGER_S: Final = 5.0
 """How long a refused client may go on sending before its connection is dropped."""
 WRITE_STALL_S: Final = SILENCE_S
@@ -117,6 +117,7 @@ class Connection(asyncio.Protocol):
                 event = self._http.next_event()
                 if isinstance(event, h11.Request):
                     self._request = event
+                    self._abort_in(REQUEST_WAIT_S)
                     if self._http.they_are_waiting_for_100_continue:
                         self._send(h11.InformationalResponse(status_code=100, headers=[]))
                 elif isinstance(event, h11.Data):
