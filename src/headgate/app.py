@@ -167,8 +167,8 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
         "/v1/responses/{id}": (chat, {"GET": (lambda e, owner, id_: show(g, e, owner, id_), True)}),
         "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: cancel(g, e, owner, id_), True)}),
         "/v1/responses/{id}/events": (native, {"GET": (lambda e, owner, id_: events(g, e, owner, id_), True)}),
-        "/healthz": (native, {"GET": (lambda e, *_: operations.health(e), False)}),
-        "/readyz": (native, {"GET": (lambda e, *_: operations.ready(g, e), False)}),
+        "/healthz": (native, dict.fromkeys(("GET", "HEAD"), (lambda e, *_: operations.health(e), False))),
+        "/readyz": (native, dict.fromkeys(("GET", "HEAD"), (lambda e, *_: operations.ready(g, e), False))),
         "/metrics": (native, {"GET": (lambda e, *_: operations.metrics(g, e), True)}),
     }
 

@@ -33,15 +33,17 @@ from headgate.events import (
 class PartFold:
     """One part as far as it is known."""
 
-    __slots__ = ("_pieces", "done", "kind", "tool_extra", "tool_id", "tool_name")
+    __slots__ = ("_pieces", "done", "started", "tool_extra")
 
     def __init__(self, started: PartStarted) -> None:
-        self.kind = started.kind
-        self.tool_id = started.tool_id
-        self.tool_name = started.tool_name
+        self.started = started
         self.tool_extra: dict[str, Any] = {}
         self.done = False
         self._pieces: list[tuple[int, str]] = []
+
+    @property
+    def kind(self) -> PartKind:
+        return self.started.kind
 
     @property
     def text(self) -> str:
@@ -54,9 +56,15 @@ class PartFold:
     def append(self, seq: int, text: str) -> None:
         self._pieces.append((seq, text))
 
-    def retract(self, from_seq: int, at_seq: int, replacement: str) -> None:
-        """Drop what the deltas from `from_seq` on brought, and put `replacement` there."""
-        self._pieces = [piece for piece in self._pieces if piece[0] < from_seq]
+    def retract(self, from_char: int, at_seq: int, replacement: str) -> None:
+        """End the text at code point `from_char`, and put `replacement` there."""
+        kept, length = [], 0
+        for seq, text in self._pieces:
+            if length >= from_char:
+                break
+            kept.append((seq, text[: from_char - length]))
+            length += len(text)
+        self._pieces = kept
         if replacement:
             self._pieces.append((at_seq, replacement))
 
@@ -102,11 +110,12 @@ class Fold:
             case ChoiceDone():
                 choice = self._choice(event.choice)
                 choice.done = event
-                self._merge(choice, event.extra)
+                self._take(choice, event.extra, choice.message_extra)
             case Opaque():
-                self._merge(self._choice(event.choice), event.extra)
+                choice = self._choice(event.choice)
+                self._take(choice, event.extra, choice.message_extra)
             case Retracted():
-                self.choices[event.choice].parts[event.part].retract(event.from_seq, seq, event.replacement)
+                self.choices[event.choice].parts[event.part].retract(event.from_char, seq, event.replacement)
             case ResponseStarted():
                 self.started = event
             case AttemptStarted():
@@ -138,39 +147,49 @@ class Fold:
         choice = self._choice(event.choice)
         part = PartFold(event)
         choice.parts.append(part)
-        self._merge(choice, event.extra, part)
+        if event.kind is PartKind.TOOL_CALL:  # in other kinds it says how the dialect calls them
+            self._take(choice, event.extra, part.tool_extra)
 
     def _delta(self, seq: int, event: Delta) -> None:
         choice = self.choices[event.choice]
         part = choice.parts[event.part]
         part.append(seq, event.text)
         if event.extra is not None:
-            self._merge(choice, event.extra, part)
+            in_call = part.kind is PartKind.TOOL_CALL
+            self._take(choice, event.extra, part.tool_extra if in_call else choice.message_extra)
 
-    def _merge(self, choice: ChoiceFold, extra: Extra | None, part: PartFold | None = None) -> None:
+    def _take(self, choice: ChoiceFold, extra: Extra | None, around_delta: dict[str, Any]) -> None:
+        """Fold in extra fields: at the top they are replaced, in a choice and in a delta they accumulate."""
         if extra is None:
             return
-        if extra.response:
-            accumulate(self.extra, extra.response)
-        if extra.choice:
-            accumulate(choice.extra, extra.choice)
-        if extra.delta:
-            inside_tool = part is not None and part.kind is PartKind.TOOL_CALL
-            accumulate(part.tool_extra if inside_tool and part is not None else choice.message_extra, extra.delta)
+        self.extra.update(extra.response or {})
+        accumulate(choice.extra, extra.choice or {}, strings_grow=False)
+        accumulate(around_delta, extra.delta or {}, strings_grow=True)
 
 
-def accumulate(into: dict[str, Any], fields: dict[str, Any]) -> None:
-    """Add the fields of one more chunk, as the official SDKs do: strings and lists grow, objects merge, the rest is replaced."""
+def accumulate(into: dict[str, Any], fields: dict[str, Any], *, strings_grow: bool) -> None:
+    """Add the fields of one more chunk, as the official SDKs do.
+
+    Lists grow, objects merge, strings grow if `strings_grow` says so (``type`` and ``index`` never do), the rest is
+    replaced; null replaces nothing. What is in `into` belongs to it: `fields` is never changed later on.
+    """
     for key, value in fields.items():
         known = into.get(key)
-        if (isinstance(known, str) and isinstance(value, str)) or (isinstance(known, list) and isinstance(value, list)):
-            into[key] = known + value
+        if isinstance(known, list) and isinstance(value, list):
+            known.extend(value)
         elif isinstance(known, dict) and isinstance(value, dict):
-            merged = dict(known)
-            accumulate(merged, value)
-            into[key] = merged
+            accumulate(known, value, strings_grow=strings_grow)
+        elif strings_grow and isinstance(known, str) and isinstance(value, str) and key not in ("type", "index"):
+            into[key] = known + value
         elif value is not None or known is None:
-            into[key] = value
+            into[key] = _own(value)
+
+
+def _own(value: Any) -> Any:
+    """A copy of everything in `value` that `accumulate` may change: objects, and lists outside of lists."""
+    if isinstance(value, dict):
+        return {key: _own(item) for key, item in value.items()}
+    return list(value) if isinstance(value, list) else value
 
 
 def digest(parts: Iterable[tuple[int, int, PartKind, bytes]]) -> str:
@@ -180,22 +199,50 @@ def digest(parts: Iterable[tuple[int, int, PartKind, bytes]]) -> str:
 
 
 class Digester:
-    """Computes `digest` while the text goes by; the parts may interleave."""
+    """Computes `digest` while the text goes by; the parts may interleave.
 
-    __slots__ = ("_parts", "utf8_bytes")
+    A log that may retract keeps its text, since a hash cannot give anything back; `feed` takes care of that.
+    """
+
+    __slots__ = ("_parts", "_texts", "utf8_bytes")
 
     def __init__(self) -> None:
         self.utf8_bytes = 0
-        """All released text so far."""
+        """All released text so far, what was taken back included."""
         self._parts: dict[tuple[int, int], tuple[PartKind, Any]] = {}
+        self._texts: dict[tuple[int, int], str] | None = None
+
+    def feed(self, event: AnyEvent) -> None:
+        """Any event of the log, in order."""
+        match event:
+            case Delta():
+                self.update(event)
+            case PartStarted():
+                self.start(event)
+            case ResponseStarted() if event.may_retract:
+                self._texts = {}
+            case Retracted() if self._texts is not None:
+                self._retract(self._texts, event)
+            case _:
+                pass
 
     def start(self, event: PartStarted) -> None:
         self._parts[event.choice, event.part] = (event.kind, hashlib.sha256())
+        if self._texts is not None:
+            self._texts[event.choice, event.part] = ""
 
     def update(self, event: Delta) -> None:
-        data = event.text.encode("utf-8", "surrogatepass")
+        data = event.text.encode()
         self.utf8_bytes += len(data)
         self._parts[event.choice, event.part][1].update(data)
+        if self._texts is not None:
+            self._texts[event.choice, event.part] += event.text
 
     def result(self) -> str:
         return digest((c, p, kind, text.digest()) for (c, p), (kind, text) in self._parts.items())
+
+    def _retract(self, texts: dict[tuple[int, int], str], event: Retracted) -> None:
+        at = event.choice, event.part
+        texts[at] = texts[at][: event.from_char] + event.replacement
+        self.utf8_bytes += len(event.replacement.encode())
+        self._parts[at] = (self._parts[at][0], hashlib.sha256(texts[at].encode()))

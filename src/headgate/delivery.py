@@ -55,8 +55,8 @@ def follow_limit(
 
 
 def is_taken_back(seq: int, event: AnyEvent, retractions: Sequence[tuple[int, Retracted]]) -> bool:
-    """Whether `event` is a delta inside a range that was retracted later on."""
-    if type(event) is not Delta:
+    """Whether `event` brought text into a range that was retracted later on: a delta, or a retraction's replacement."""
+    if not isinstance(event, Delta | Retracted):
         return False
     return any(
         r.choice == event.choice and r.part == event.part and r.from_seq <= seq < at_seq for at_seq, r in retractions

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from headgate import recovery
@@ -24,7 +25,7 @@ from headgate.hub import Hub
 from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.producer import Producer, Target
+from headgate.producer import TICK_S, Producer, Target
 from headgate.reader import StreamReader
 from headgate.request import CreateRequest
 from headgate.stores import Record, Store, open_store
@@ -39,6 +40,9 @@ UPKEEP_S: Final = 0.5
 EXPIRE_S: Final = 30.0
 """How often expired responses are looked for."""
 
+RESOLVED_MAX: Final = 1_024
+"""Model names whose route is remembered; clients choose the names."""
+
 _logger = logger("gateway")
 
 
@@ -52,6 +56,8 @@ class Gateway:
         self.draining = False
         self._config_version = config.version
         self._is_open = False
+        self._targets: dict[str, Target] = {}
+        self._resolved: dict[str, tuple[Route, Target]] = {}
         self._producers: dict[str, Producer] = {}
         self._accounts: dict[str, Account] = {}
         self._streams: set[StreamReader] = set()
@@ -77,7 +83,7 @@ class Gateway:
         recovered = await recovery.end_interrupted(self._store, self.journal, self, self.clock)
         if recovered:
             _logger.warning("ended interrupted responses", extra=fields(count=recovered))
-        self._tasks = [asyncio.create_task(self._upkeep()), asyncio.create_task(self._expire())]
+        self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire)]
         self._is_open = True
 
     async def close(self) -> None:
@@ -162,7 +168,7 @@ class Gateway:
             route=route,
             target=target,
             clock=self.clock,
-            congested=lambda: self.journal.congested,
+            journal=self.journal,
         )
         self.hub.live[response_id] = log
         self._producers[response_id] = producer
@@ -172,15 +178,22 @@ class Gateway:
 
     def resolve(self, model: str) -> tuple[Route, Target]:
         """Where a model name leads. Raises `RequestError` ``model_not_found``, which names what there is."""
+        found = self._resolved.get(model)
+        if found is None:
+            found = self._resolve(model)
+            if len(self._resolved) >= RESOLVED_MAX:
+                self._resolved.clear()
+            self._resolved[model] = found
+        return found
+
+    def _resolve(self, model: str) -> tuple[Route, Target]:
         route = match_route(self.config.routes, model)
         if route is None:
             known = ", ".join(sorted({route.model for route in self.config.routes}))
-            raise RequestError(
-                "model_not_found", f"No route leads from the model {model!r}. There are: {known}.", param="model"
-            )
+            message = f"No route leads from the model {model!r}. There are: {known}."
+            raise RequestError("model_not_found", message, param="model")
         provider, upstream_model = target_model(route.to[0], model)
-        base = self._targets[provider]
-        return route, Target(base.provider, base.dialect, upstream_model, base.pool)
+        return route, replace(self._targets[provider], model=upstream_model)
 
     def pool(self, provider: str) -> Pool:
         """Connections to a configured provider."""
@@ -284,6 +297,14 @@ class Gateway:
             producer.abandon()
         for log in logs:
             log.broken()
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(TICK_S)
+            now = loop.time()
+            for producer in tuple(self._producers.values()):
+                producer.tick(now)
 
     async def _upkeep(self) -> None:
         while True:

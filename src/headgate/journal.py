@@ -49,6 +49,8 @@ class Journal:
     ) -> None:
         self.failed: StoreError | None = None
         """Why the store stopped accepting writes; None while it works."""
+        self.congested = False
+        """More is waiting than `CONGESTED_ENTRIES`: producers stop reading from their providers."""
         self._store = store
         self._on_commit_seconds = on_commit_seconds
         self._on_failure = on_failure
@@ -63,10 +65,6 @@ class Journal:
         self._last_ns = 0
         self._idle: list[asyncio.Future[None]] = []
 
-    @property
-    def congested(self) -> bool:
-        return self._entries > CONGESTED_ENTRIES
-
     def add(self, log: Log, *, urgency: Urgency) -> None:
         """`log` has something pending. Called once per append."""
         if not log.dirty:
@@ -74,6 +72,7 @@ class Journal:
             self._dirty.append(log)
         self._entries += 1
         if self._in_flight or self._held:
+            self.congested = self._entries > CONGESTED_ENTRIES
             return
         if urgency is Urgency.NOW:
             self._commit_soon()
@@ -125,6 +124,7 @@ class Journal:
         if self._in_flight or self._held or not self._dirty or self.failed is not None:
             return
         logs, self._dirty, self._entries = self._dirty, [], 0
+        self.congested = False
         row = self._store.next_row
         self._store.next_row += 1
         entries: list[JournalEntry] = []

@@ -1,8 +1,8 @@
 """Drives one response: sends the request upstream, decodes what comes, appends it to the log, ends the log.
 
 A producer belongs to the gateway, never to a request (law 2). It has no task: provider bytes arrive in `on_body` and
-are in the log when that returns. One lazily re-armed timer watches every deadline, so a token costs a store of the
-time and nothing else.
+are in the log when that returns. Deadlines are looked at by one ticker for all producers, so a token costs a store of
+the time and a request no timer.
 
 Invariant: whatever happens, the log gets exactly one terminal, and the provider's connection is let go of.
 """
@@ -10,7 +10,7 @@ Invariant: whatever happens, the log gets exactly one terminal, and the provider
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -30,6 +30,7 @@ from headgate.events import (
     Terminal,
     Usage,
 )
+from headgate.journal import Journal
 from headgate.lifecycle import LifecycleError, terminal_status
 from headgate.log import Log
 from headgate.request import CreateRequest
@@ -39,6 +40,9 @@ from headgate.upstream import Call, Pool
 
 ERROR_BYTES_MAX: Final = 64 * 1024
 """Of an HTTP error answer; what is beyond is an error page."""
+TICK_S: Final = 0.1
+"""How often deadlines are looked at; they are tens of seconds."""
+NEVER: Final = float("inf")
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 """Of a provider's answer to one request: far beyond any model, short of what would fill a disk unseen."""
 
@@ -58,6 +62,31 @@ class Target:
 class Producer:
     """One response on its way into its log. `start` it once; `cancel` it any time."""
 
+    __slots__ = (
+        "_call",
+        "_clock",
+        "_deadline",
+        "_decoder",
+        "_error_body",
+        "_headers",
+        "_journal",
+        "_loop",
+        "_muted",
+        "_paused",
+        "_phase",
+        "_reasons",
+        "_received",
+        "_request",
+        "_started",
+        "_status",
+        "_streaming",
+        "_total_deadline",
+        "_usage",
+        "log",
+        "route",
+        "target",
+    )
+
     def __init__(
         self,
         log: Log,
@@ -67,7 +96,7 @@ class Producer:
         route: Route,
         target: Target,
         clock: Clock,
-        congested: Callable[[], bool],
+        journal: Journal,
     ) -> None:
         self.log = log
         self.target = target
@@ -75,23 +104,22 @@ class Producer:
         self._started = started
         self._request = request
         self._clock = clock
-        self._congested = congested
+        self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._call: Call | None = None
         self._decoder: Decoder | None = None
         self._status = 0
         self._headers: dict[str, str] = {}
-        self._error_body = bytearray()
+        self._error_body = b""
         self._received = 0
         self._streaming = self._ask_for_stream()
         self._reasons: list[ChoiceDone] = []
         self._usage: Usage | None = None
         self._muted = False
         self._paused = False
-        self._timer: asyncio.TimerHandle | None = None
         self._phase = "connect"
-        self._phase_deadline = float("inf")
-        self._total_deadline = float("inf")
+        self._deadline = NEVER
+        self._total_deadline = NEVER
 
     # the outside
 
@@ -108,7 +136,6 @@ class Producer:
         self._call = self.target.pool.post(
             upstream.path, upstream.body, accept=accept, handler=self, connect_s=timeouts.connect_s
         )
-        self._rearm()
 
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
@@ -127,7 +154,6 @@ class Producer:
     def abandon(self) -> None:
         """The store failed: let go of the provider without another event. Recovery writes the terminal."""
         self._drop_call()
-        self._disarm()
 
     # upstream.Handler
 
@@ -177,8 +203,7 @@ class Producer:
         if self.log.ended:
             return
         if self._decoder is None:
-            body = bytes(self._error_body)
-            self._fail(self.target.dialect.read_failure(self._status, self._headers, body))
+            self._fail(self.target.dialect.read_failure(self._status, self._headers, self._error_body))
             return
         events = self._decoder.finish()
         if events:
@@ -209,7 +234,7 @@ class Producer:
             elif type(event) is Usage:
                 self._usage = event
         if self._phase == "stall":
-            self._phase_deadline = self._loop.time() + self.route.timeouts.stall_s
+            self._deadline = self._loop.time() + self.route.timeouts.stall_s
         elif self._phase != "linger" and (len(events) > 1 or type(events[0]) not in (AttemptDescribed, Usage)):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
@@ -225,13 +250,13 @@ class Producer:
             _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
             self._fail(Failure("internal", "A fault in the gateway ended the response."))
             return
-        if self._congested() and self._call is not None and not self._paused:
+        if self._journal.congested and self._call is not None and not self._paused:
             self._paused = True
             self._call.pause(True)
             self._loop.call_later(0.01, self._resume)
 
     def _resume(self) -> None:
-        if self._congested():
+        if self._journal.congested:
             self._loop.call_later(0.01, self._resume)
         elif self._call is not None:
             self._paused = False
@@ -258,7 +283,6 @@ class Producer:
 
     def _end(self, attempt: AttemptEnded, status: Status, failure: Failure | None) -> None:
         """Close the attempt and the log."""
-        self._disarm()
         events: list[AnyEvent] = [attempt]
         usage = self._usage or self._estimated_usage(status)
         if usage is not None and usage is not self._usage:
@@ -278,38 +302,18 @@ class Producer:
             self._call.abort()
             self._call = None
 
-    # timers
+    # deadlines
 
     def _enter(self, phase: str, seconds: float) -> None:
         self._phase = phase
-        self._phase_deadline = self._loop.time() + seconds
-        self._rearm()
+        self._deadline = self._loop.time() + seconds
 
-    def _rearm(self) -> None:
-        deadline = min(self._phase_deadline, self._total_deadline)
-        if self._timer is not None:
-            if self._timer.when() <= deadline:
-                return  # it looks again when it fires
-            self._timer.cancel()
-            self._timer = None
-        if deadline < float("inf"):
-            self._timer = self._loop.call_at(deadline, self._on_timer)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _on_timer(self) -> None:
-        self._timer = None
-        now = self._loop.time()
-        if self.log.ended:
-            return
+    def tick(self, now: float) -> None:
+        """Called every `TICK_S` with the loop's time: end what is overdue."""
         if now >= self._total_deadline:
             self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
-        elif now < self._phase_deadline or self._paused:
-            self._phase_deadline = max(self._phase_deadline, now + 0.05)
-            self._rearm()
+        elif now < self._deadline or self._paused:
+            pass
         elif self._phase == "linger":
             self.on_end()
         elif self._phase == "first_token":

@@ -33,6 +33,11 @@ class Broken(Exception):
 class _Wakeable:
     """A coroutine that parks until it is told that something changed."""
 
+    __slots__ = (
+        "_waiter",
+        "_woken",
+    )
+
     def __init__(self) -> None:
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
@@ -61,6 +66,25 @@ class _Wakeable:
 class StreamReader(_Wakeable):
     """Follows `log` from `cursor` and writes frames to a sink. Create, `attach`, then `run`."""
 
+    __slots__ = (
+        "_at_tail",
+        "_broken",
+        "_encoder",
+        "_expresses_retraction",
+        "_folded",
+        "_from",
+        "_heartbeat",
+        "_held",
+        "_log",
+        "_may_retract",
+        "_position",
+        "_quiet_since",
+        "_read_rows",
+        "_sink",
+        "cursor",
+        "lost",
+    )
+
     def __init__(
         self,
         log: Log,
@@ -77,8 +101,7 @@ class StreamReader(_Wakeable):
         """`seq` of the last event that was written, or skipped because it has no frame."""
         self.lost = False
         """The client is gone."""
-        self.written_at = time.monotonic()
-        """When the sink last took something (monotonic seconds)."""
+        self._quiet_since: float | None = None  # nothing was written since; None: something was, since the last beat
         self._log = log
         self._encoder = encoder
         self._from = cursor
@@ -127,7 +150,7 @@ class StreamReader(_Wakeable):
         else:
             if data:
                 sink.write(data)
-                self.written_at = time.monotonic()
+                self._quiet_since = None
             if log.terminal is not None:
                 self.wake()
 
@@ -165,11 +188,13 @@ class StreamReader(_Wakeable):
                 await self._catch_up(sink)
 
     def beat(self, now: float, every_s: float) -> None:
-        """Write a heartbeat if nothing was written for `every_s`. It is no event and moves nothing."""
+        """Called twice a second: write a heartbeat if nothing was written for `every_s`. It is no event and moves nothing."""
         sink = self._sink
-        if sink is not None and not sink.paused and not self.lost and now - self.written_at >= every_s:
+        if self._quiet_since is None:
+            self._quiet_since = now
+        elif sink is not None and not sink.paused and not self.lost and now - self._quiet_since >= every_s:
             sink.write(self._heartbeat)
-            self.written_at = now
+            self._quiet_since = now
 
     async def _catch_up(self, sink: Sink) -> None:
         """Write one page, or go to the tail if there is none."""
@@ -193,7 +218,7 @@ class StreamReader(_Wakeable):
         data = self._encode(entries, limit)
         if data:
             sink.write(data)
-            self.written_at = time.monotonic()
+            self._quiet_since = None
         if entries and entries[-1].first_seq + len(entries[-1].events) - 1 > limit:
             return False
         self._position += 1
@@ -232,6 +257,13 @@ class StreamReader(_Wakeable):
 
 class WholeReader(_Wakeable):
     """Folds `log` as it is committed and waits for its terminal."""
+
+    __slots__ = (
+        "_broken",
+        "_log",
+        "fold",
+        "lost",
+    )
 
     def __init__(self, log: Log) -> None:
         super().__init__()

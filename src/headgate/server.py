@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import resource
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from headgate.api.exchange import EXTENSION
+from headgate.api.exchange import EXTENSION, Send
 from headgate.app import create_app
 from headgate.config import Config
 from headgate.dialects.openai_chat import OPENAI_CHAT
@@ -33,10 +35,37 @@ BACKLOG: Final = 4096
 SHUTDOWN_MARGIN_S: Final = 5.0
 """What the last frames may take to leave after the drain deadline."""
 
+GC_YOUNG: Final = 20_000
+GC_MIDDLE: Final = 20
+GC_OLD: Final = 50
+"""Thresholds of the cyclic collector's three generations; CPython's own are 700, 10, 10."""
+
 _HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
 )
 _logger = logger("server")
+
+
+class _Cork:
+    """Stands in for the transport while a whole answer is given: head and body leave in one write, not two."""
+
+    __slots__ = ("_pieces", "_transport")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self._pieces.append(data)
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+    def flush(self) -> None:
+        if self._pieces:
+            self._transport.write(b"".join(self._pieces))
+            self._pieces.clear()
 
 
 class HeadgateProtocol(HttpToolsProtocol):
@@ -58,6 +87,14 @@ class HeadgateProtocol(HttpToolsProtocol):
     def body_complete(self) -> bool:
         """The current request's body is here in full, so waiting for it needs no deadline."""
         return not self.cycle.more_body
+
+    async def send_at_once(self, send: Send, messages: Sequence[MutableMapping[str, Any]]) -> None:
+        """Send a head and its whole body in one write."""
+        cork = _Cork(self.transport)
+        self.cycle.transport = cork  # type: ignore[assignment]
+        for message in messages:
+            await send(message)
+        cork.flush()
 
     def forget(self) -> None:
         """The current exchange is over."""
@@ -156,6 +193,16 @@ class Server(uvicorn.Server):
         await self._gateway.interrupt_all()
 
 
+def tune_collector() -> None:
+    """Make the cyclic collector rare: responses are freed by reference count, and each full pass walks every open stream.
+
+    Measured with 1,000 open streams: docs/performance.md.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GC_YOUNG, GC_MIDDLE, GC_OLD)
+
+
 def raise_file_limit() -> int:
     """Allow as many open files as the system lets us have; returns how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -191,6 +238,12 @@ def build(config: Config) -> Server:
 def serve(config: Config) -> bool:
     """Run until told to stop. False if it could not start."""
     raise_file_limit()
+    tune_collector()
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # uvicorn raises them once more when it is done: an orderly end is no death
+        signal.signal(number, lambda *_: None)
     server = build(config)
     server.run()
     return server.started

@@ -48,6 +48,14 @@ class ClientStalledError(Exception):
 class TransportSink:
     """Writes chunks of the chunked body to our own server's transport."""
 
+    __slots__ = (
+        "_protocol",
+        "_send",
+        "_stall_s",
+        "_writable",
+        "paused",
+    )
+
     def __init__(self, protocol: HeadgateProtocol, send: Send, *, stall_s: float) -> None:
         self.paused = False
         self._protocol = protocol
@@ -92,6 +100,15 @@ class TransportSink:
 
 class SendSink:
     """Collects bytes and lets the reader's own coroutine send them."""
+
+    __slots__ = (
+        "_buffer",
+        "_buffered",
+        "_send",
+        "_stall_s",
+        "_wake",
+        "paused",
+    )
 
     def __init__(self, send: Send, wake: Callable[[], None], *, stall_s: float) -> None:
         self.paused = False

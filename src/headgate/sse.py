@@ -12,10 +12,12 @@ import re
 from typing import Final, NamedTuple
 
 PENDING_BYTES_MAX: Final = 4 * 1024 * 1024
-"""Most bytes of an unfinished frame. Providers send images and tool arguments in one line; none sends 4 MiB of text."""
+"""Most bytes of a frame. Providers send images and tool arguments in one line; none sends 4 MiB of text."""
 
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
+_PLAIN: Final = b"data: "
+"""How nearly every frame begins; what follows up to the blank line is its data."""
 
 
 class Frame(NamedTuple):
@@ -28,9 +30,22 @@ class Frame(NamedTuple):
 class SseDecoder:
     """Stage bytes -> `Frame`. Frames without data are not dispatched; an unterminated last frame is discarded."""
 
+    __slots__ = (
+        "_after_cr",
+        "_at_start",
+        "_between",
+        "_data",
+        "_data_bytes",
+        "_event",
+        "_pending_bytes_max",
+        "_rest",
+        "_rest_bytes",
+        "overflowed",
+    )
+
     def __init__(self, pending_bytes_max: int = PENDING_BYTES_MAX) -> None:
         self.overflowed = False
-        """More than `pending_bytes_max` came without an end of frame; nothing is decoded from there on."""
+        """A frame has more than `pending_bytes_max`; nothing is decoded from there on."""
         self._pending_bytes_max = pending_bytes_max
         self._rest: list[bytes] = []  # pieces of the unfinished line, joined once its end is there
         self._rest_bytes = 0
@@ -39,12 +54,15 @@ class SseDecoder:
         self._event = b""
         self._after_cr = False  # a CR ended the last line; an LF right after it belongs to it
         self._at_start = True
+        self._between = False  # nothing is pending, and no BOM or LF has to be skipped: a frame begins here
 
     def feed(self, data: bytes) -> list[Frame]:
         if self.overflowed or not data:
             return []
-        if self._at_start or self._after_cr or b"\r" in data:
+        if self._at_start or self._after_cr or b"\r" in data or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
+        if self._between and data.startswith(_PLAIN) and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2:
+            return [Frame(b"", data[6:-2])]
         return self._feed_blocks(data)
 
     def finish(self) -> list[Frame]:
@@ -55,15 +73,15 @@ class SseDecoder:
         """The usual case, LF only: whole ``data:`` frames are cut out in one go, the ragged ends go line by line."""
         frames: list[Frame] = []
         start = 0
-        if self._rest or self._data or self._event:
+        if not self._between:
             start = data.find(b"\n\n") + 2
             if start == 1:
                 return self._feed_lines(data)
             frames = self._feed_lines(data[:start])
         end = data.rfind(b"\n\n", start)
-        if end >= 0:
+        if end >= 0 and not self.overflowed:
             blocks = data[start:end].split(b"\n\n")
-            plain = [Frame(b"", block[6:]) for block in blocks if block.startswith(b"data: ") and b"\n" not in block]
+            plain = [Frame(b"", block[6:]) for block in blocks if block.startswith(_PLAIN) and b"\n" not in block]
             frames += plain if len(plain) == len(blocks) else self._feed_lines(data[start : end + 2])
             start = end + 2
         if start < len(data):
@@ -81,20 +99,26 @@ class SseDecoder:
         frames: list[Frame] = []
         rest = lines.pop()
         for line in lines:
-            if self._rest:
-                self._rest.append(line)
-                line = b"".join(self._rest)
-                self._rest.clear()
-                self._rest_bytes = 0
+            self._add(line)
+            if self.overflowed:
+                return frames
+            line = self._rest[0] if len(self._rest) == 1 else b"".join(self._rest)
+            self._rest.clear()
+            self._rest_bytes = 0
             self._line(line, frames)
-        if rest:
-            self._rest.append(rest)
-            self._rest_bytes += len(rest)
+        self._add(rest)
+        self._between = not (self._rest or self._data or self._event or self._at_start or self._after_cr)
+        return frames
+
+    def _add(self, piece: bytes) -> None:
+        """One more piece of the unfinished line. The limit is for a frame's data and the line that is being read."""
+        if piece:
+            self._rest.append(piece)
+            self._rest_bytes += len(piece)
         if self._rest_bytes + self._data_bytes > self._pending_bytes_max:
             self.overflowed = True
             self._rest.clear()
             self._data.clear()
-        return frames
 
     def _line(self, line: bytes, frames: list[Frame]) -> None:
         if self._at_start:

@@ -11,12 +11,12 @@ from __future__ import annotations
 from typing import Protocol, TypeVar
 
 In_contra = TypeVar("In_contra", contravariant=True)
-Out_co = TypeVar("Out_co", covariant=True)
+Out = TypeVar("Out")
 
 
-class Stage(Protocol[In_contra, Out_co]):
+class Stage(Protocol[In_contra, Out]):
     """Items in, items out; after `finish` nothing is fed any more."""
 
-    def feed(self, item: In_contra, /) -> list[Out_co]: ...
+    def feed(self, item: In_contra, /) -> list[Out]: ...
 
-    def finish(self) -> list[Out_co]: ...
+    def finish(self) -> list[Out]: ...

@@ -273,6 +273,22 @@ class _Tunnel(asyncio.Protocol):
 class _Connection(asyncio.Protocol):
     """One connection; one call at a time."""
 
+    __slots__ = (
+        "_body",
+        "_call",
+        "_head_bytes",
+        "_headers",
+        "_idle_since",
+        "_in_head",
+        "_keep_alive",
+        "_parser",
+        "_pool",
+        "_reused",
+        "_status",
+        "complete",
+        "transport",
+    )
+
     def __init__(self, pool: Pool) -> None:
         self.transport: asyncio.Transport | None = None
         self._pool = pool
@@ -371,6 +387,8 @@ class _Connection(asyncio.Protocol):
         if self._status < 200:
             return
         self._in_head = False
+        if self._call is not None:
+            self._call.data = b""  # no retry from here on
         handler = self._handler()
         if handler is not None:
             handler.on_head(self._status, self._headers)

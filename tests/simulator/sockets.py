@@ -44,10 +44,11 @@ async def receive(reader: asyncio.StreamReader) -> Received:
     status, headers = await read_head(reader)
     received = Received(status, headers, [], complete=False)
     if "content-length" in headers:
-        with contextlib.suppress(asyncio.IncompleteReadError):
+        try:
             received.chunks.append(await reader.readexactly(int(headers["content-length"])))
             received.complete = True
-            return received
+        except asyncio.IncompleteReadError as error:
+            received.chunks.append(error.partial)
         return received
     if headers.get("transfer-encoding") != "chunked":
         received.chunks.append(await reader.read())

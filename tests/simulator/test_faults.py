@@ -6,11 +6,10 @@ import json
 
 import pytest
 
-from headgate.simulator import stream as stream_module
 from headgate.simulator.faults import FAULTS, Argument, FaultName
 from headgate.simulator.script import BOM, STATUSES
 from headgate.simulator.steps import Abort, Close, Delimit, End
-from tests.simulator.asking import MESSAGES, Transcript, answered, events, finishes, said, streamed
+from tests.simulator.asking import Transcript, answered, events, finishes, said, streamed
 
 USAGE = {"include_usage": True}
 HEALTHY = streamed("sim-fast-t9", stream_options=USAGE)
@@ -261,16 +260,11 @@ def test_faults_that_leave_a_whole_answer_readable(name: str) -> None:
 
 @pytest.mark.parametrize("name", FaultName)
 @pytest.mark.parametrize("streaming", [True, False])
-def test_every_fault_plays_to_an_end_in_both_modes_and_changes_something_in_one(
-    name: FaultName, streaming: bool
-) -> None:
+def test_every_fault_plays_to_an_end_or_to_silence(name: FaultName, streaming: bool) -> None:
     transcript = (streamed if streaming else answered)("sim-fast-t9", simulate=name)
     assert (transcript.last is None) == transcript.stalled
 
 
-def test_faults_that_count_tokens_are_all_known_to_the_stream() -> None:
-    counting = [name for name, spec in FAULTS.items() if spec.argument is Argument.TOKENS]
-    for name in counting:
-        assert streamed("sim-fast-t9", simulate=f"{name}@2").body != streamed("sim-fast-t9").body
-    assert set(stream_module._LAST) < set(counting)
-    assert MESSAGES
+def test_every_fault_that_counts_tokens_changes_the_stream() -> None:
+    for name in (name for name, spec in FAULTS.items() if spec.argument is Argument.TOKENS):
+        assert without_ids(streamed("sim-fast-t9", simulate=f"{name}@2")) != without_ids(streamed("sim-fast-t9"))

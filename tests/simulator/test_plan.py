@@ -6,12 +6,16 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headgate.errors import RequestError
 from headgate.simulator import corpus
 from headgate.simulator.config import SimulatorConfig
 from headgate.simulator.plan import Choice, Finish, Kind, Plan, make
-from tests.simulator.asking import MESSAGES, TOOLS, answered, body, plan, streamed
+from headgate.simulator.request import ChatRequest
+from headgate.simulator.script import script
+from tests.simulator.asking import MESSAGES, TOOLS, answered, body, plan, play, streamed
 
 
 def text(choice: Choice) -> str:
@@ -205,3 +209,21 @@ def test_body_that_is_no_json_is_refused(data: bytes) -> None:
 def test_request_without_a_model_gets_the_default_one() -> None:
     data = json.dumps({"messages": MESSAGES}).encode()
     assert make(data, "", SimulatorConfig(default_model="sim-t3")).tokens == 3
+
+
+ODD = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text()),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.text(max_size=4), inner, max_size=2)),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(sorted(ChatRequest.__struct_fields__))
+
+
+@given(st.dictionaries(FIELDS, ODD, max_size=3))
+def test_no_body_raises_anything_but_a_refusal(fields: dict[str, Any]) -> None:
+    try:
+        made = make(body(**fields), "", SimulatorConfig())
+    except RequestError as error:
+        assert error.status in (400, 404)  # noqa: PT017  (most, but not all, are refused)
+    else:
+        assert play(script(made)).head

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import cast
 
 import pytest
 import uvloop
@@ -237,15 +238,17 @@ def test_client_that_does_not_read_is_paused_and_gets_everything_later() -> None
 
     async def test(simulator: Simulator) -> None:
         async with connected(simulator) as (reader, writer):
-            writer.transport.pause_reading()
+            transport = cast(asyncio.Transport, writer.transport)
+            transport.pause_reading()
             writer.write(request(asking.body(f"sim-fast-t{tokens}", stream=True)))
             await until(lambda: simulator.stats.open == 1)
             before = -1
             while simulator.stats.tokens != before:  # until it has stopped
                 before = simulator.stats.tokens
-                await asyncio.sleep(0.02)
+                for _ in range(100):
+                    await asyncio.sleep(0)
             assert before < tokens
-            writer.transport.resume_reading()
+            transport.resume_reading()
             received = await receive(reader)
             assert received.complete
             assert asking.events(received.body)[-1] == b"[DONE]"
@@ -262,7 +265,7 @@ def test_closing_cuts_answers_and_may_be_repeated() -> None:
             await simulator.close()
             await simulator.close()
             assert (simulator.stats.open, simulator.stats.aborts) == (0, 0), "it was not the client that left"
-            with pytest.raises(OSError, match=""):
+            with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", simulator.port)
 
     serve(test)

@@ -27,9 +27,10 @@ async def create(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, o
     server = gateway.config.server
     body = await exchange.body(bytes_max=server.body_bytes_max, timeout_s=server.body_timeout_s)
     request = dialect.read_request(body)
-    del body
+    streamed = request.stream
     log = gateway.create(request, owner)
-    if request.stream:
+    del body, request  # a prompt may be large and the answer long
+    if streamed:
         await _stream(gateway, exchange, dialect, log)
     else:
         await _whole(gateway, exchange, dialect, log)

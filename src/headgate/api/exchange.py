@@ -34,6 +34,18 @@ class ClientGone(Exception):
 class Exchange:
     """A request to read and an answer to give, once."""
 
+    __slots__ = (
+        "_protocol",
+        "_receive",
+        "_scope",
+        "_send",
+        "_watcher",
+        "method",
+        "path",
+        "started",
+        "status",
+    )
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, path: str) -> None:
         self.path = path
         """Path below the place this app is mounted at."""
@@ -99,13 +111,18 @@ class Exchange:
 
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """The whole answer at once."""
-        length = ("content-length", str(len(body)))
-        await self._start(status, (*headers, length) if status != 204 else headers)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        if status != 204:
+            headers = (*headers, ("content-length", str(len(body))))
+        messages = (self._head(status, headers), {"type": "http.response.body", "body": body, "more_body": False})
+        if self._protocol is not None:
+            await self._protocol.send_at_once(self._send, messages)
+            return
+        for message in messages:
+            await self._send(message)
 
     async def open_stream(self, headers: Headers, *, wake: Callable[[], None], stall_s: float) -> Sink:
         """Send the head of a chunked answer; the sink takes the rest."""
-        await self._start(200, headers)
+        await self._send(self._head(200, headers))
         if self._protocol is not None:
             return TransportSink(self._protocol, self._send, stall_s=stall_s)
         return SendSink(self._send, wake, stall_s=stall_s)
@@ -117,11 +134,11 @@ class Exchange:
         if self._protocol is not None:
             self._protocol.forget()
 
-    async def _start(self, status: int, headers: Headers) -> None:
+    def _head(self, status: int, headers: Headers) -> dict[str, Any]:
         self.started = True
         self.status = status
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        await self._send({"type": "http.response.start", "status": status, "headers": raw})
+        return {"type": "http.response.start", "status": status, "headers": raw}
 
     async def _receive_within(self, seconds: float) -> MutableMapping[str, Any]:
         if self._protocol is not None and self._protocol.body_complete:

@@ -21,11 +21,20 @@ from headgate.request import CreateRequest, UpstreamRequest
 class Decoder(Protocol):
     """Stage bytes -> events. Never raises on what a peer sent; what is wrong with it stands in `failure`."""
 
-    failure: Failure | None
-    finished: bool
-    """Every choice has its finish reason: the answer is whole, only usage or an end marker may follow."""
-    ended: bool
-    """The end marker was seen; nothing further is read."""
+    @property
+    def failure(self) -> Failure | None:
+        """What is wrong with the answer; nothing of what follows is decoded."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has its finish reason: the answer is whole, only usage or an end marker may follow."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """The end marker was seen; nothing further is read."""
+        ...
 
     def feed(self, data: bytes, /) -> list[AnyEvent]: ...
 

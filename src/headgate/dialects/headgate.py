@@ -10,11 +10,11 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate.dialects.compact import compact_json
 from headgate.errors import CODES, RequestError
 from headgate.events import NAMES, AnyEvent, Delta, Event, Extra, Released
 
 _ALWAYS: Final = frozenset({"choice", "part", "text"})
-_encode = msgspec.json.Encoder().encode
 
 
 def _fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
@@ -55,10 +55,10 @@ class _NativeEncoder:
                 seq,
                 event.choice,
                 event.part,
-                _encode(event.text),
+                compact_json(event.text),
             )
         else:
-            data = _encode(event_object(seq, event))
+            data = compact_json(event_object(seq, event))
         return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.name.encode(), data) if self._sse else data + b"\n"
 
 
@@ -88,7 +88,7 @@ class Native:
             "detail": error.message,
             "code": error.code,
         }
-        return _encode(problem)
+        return compact_json(problem)
 
 
 SSE: Final = Native(name="headgate", media_type="text/event-stream; charset=utf-8", heartbeat=b": ping\n\n", sse=True)

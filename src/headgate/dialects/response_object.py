@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from headgate.assemble import ChoiceFold, Fold, PartFold
+from headgate.dialects.calls import made_up_call_id
 from headgate.events import PartKind, Status, Terminal, Usage
 from headgate.ids import suffix
 
@@ -37,7 +38,7 @@ def response_object(fold: Fold, *, first_output_ms: float | None, duration_ms: f
         "status": _STATUS[status] if status else "in_progress",
         "model": fold.model or started.model,
         "output": [
-            _item(started.id, c, p, part)
+            _item(started.id, c, p, part, ended=terminal is not None)
             for c, choice in sorted(fold.choices.items())
             for p, part in enumerate(choice.parts)
         ],
@@ -76,12 +77,13 @@ def _item_id(response_id: str, choice: int, part: int) -> str:
     return f"item_{suffix(response_id)}_{choice}_{part}"
 
 
-def _item(response_id: str, choice: int, index: int, part: PartFold) -> dict[str, Any]:
+def _item(response_id: str, choice: int, index: int, part: PartFold, *, ended: bool) -> dict[str, Any]:
     item: dict[str, Any] = {"id": _item_id(response_id, choice, index)}
-    status = "completed" if part.done else "in_progress"
+    status = "completed" if part.done else "incomplete" if ended else "in_progress"
     match part.kind:
         case PartKind.TOOL_CALL:
-            fields = {"call_id": part.tool_id, "name": part.tool_name, "arguments": part.text}
+            call_id = part.started.tool_id or made_up_call_id(response_id, choice, index)
+            fields = {"call_id": call_id, "name": part.started.tool_name, "arguments": part.text}
             return item | {"type": "function_call", "status": status} | fields
         case PartKind.REASONING:
             return item | {
@@ -117,13 +119,14 @@ def _watermarks(fold: Fold) -> list[dict[str, int]]:
 
 
 def _usage(usage: Usage) -> dict[str, Any]:
-    return {
+    shown: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
+    return shown | ({"estimated": True} if usage.estimated else {})
 
 
 def _error(terminal: Terminal) -> dict[str, Any]:

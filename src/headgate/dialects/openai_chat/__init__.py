@@ -1,8 +1,14 @@
 """OpenAI Chat Completions, both sides.
 
     request    a client's request read, a provider's written
-    decode     provider bytes -> events
-    encode     events -> frames, fold -> whole answer
+    decode     provider bytes -> chunks, in streams and whole answers
+    template   the short cut for chunks that differ in their text alone
+    chunks     chunks -> events
+    parts      the parts of one choice
+    fields     types of a provider's JSON, and fields that are kept as they came
+    encode     events -> frames
+    whole      the fold -> a whole answer
+    objects    what frames and whole answers share
     failures   error objects in both directions
 
 Source: the types of the official `openai` SDK; deviations of compatible servers are named where they are handled.
@@ -13,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headgate.assemble import Fold
-from headgate.dialects.openai_chat import decode, encode, failures
+from headgate.dialects.openai_chat import decode, encode, failures, objects, whole
 from headgate.dialects.openai_chat.request import read_request, write_request
 from headgate.errors import Failure, RequestError
 from headgate.events import Terminal
@@ -23,7 +29,7 @@ from headgate.request import CreateRequest, UpstreamRequest
 class OpenAIChat:
     """The dialect ``openai-chat``; see `headgate.dialects.Dialect`."""
 
-    name = encode.NAME
+    name = objects.NAME
     media_type = "text/event-stream; charset=utf-8"
     error_media_type = "application/json"
     # A blank line after the comment would dispatch a data-less frame once an id was seen, and the SDK breaks on it.
@@ -40,10 +46,10 @@ class OpenAIChat:
         return read_request(body)
 
     def whole(self, fold: Fold) -> bytes:
-        return encode.whole(fold)
+        return whole.whole(fold)
 
     def terminal_error(self, terminal: Terminal) -> bytes:
-        return encode.terminal_error(terminal)
+        return objects.terminal_error(terminal)
 
     def write_request(self, request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
         return write_request(request, model=model, stream=stream)

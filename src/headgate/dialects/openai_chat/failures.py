@@ -11,6 +11,9 @@ from headgate.errors import Failure
 
 MESSAGE_CHARS_MAX: Final = 2000
 """Of a provider's message; longer ones are error pages."""
+WORD_CHARS_MAX: Final = 256
+"""Of a provider's error code, type or param."""
+INTEGER_MAX: Final = 2**53 - 1
 RETRY_AFTER_S_MAX: Final = 86_400.0
 """A provider asking for more than a day is not believed."""
 
@@ -44,8 +47,8 @@ def error_object(
 def failure_in_band(chunk: Any) -> Failure:
     """The failure that an error object inside a 200 stands for."""
     message, detail = _error_of(chunk)
-    words = {str(detail.get("code")), str(detail.get("type"))} if detail else set()
-    code = "upstream_rate_limited" if words & _RATE_LIMITED else "upstream_error"
+    limited = _RATE_LIMITED & {str(value) for value in _words(chunk)}
+    code = "upstream_rate_limited" if limited else "upstream_error"
     return Failure(code, message or "The provider reported an error.", detail=detail)
 
 
@@ -67,18 +70,34 @@ def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> F
     return Failure("upstream_error", message, http_status=http_status, retry_after_s=retry_after_s, detail=detail)
 
 
+def _object_of(value: dict[str, Any]) -> dict[str, Any]:
+    error = value.get("error")
+    return error if isinstance(error, dict) else value
+
+
+def _words(value: Any) -> list[str | int]:
+    """Whatever in an error object says what kind of error it is."""
+    error = _object_of(value) if isinstance(value, dict) else {}
+    return [word for key in ("code", "type", "status") if isinstance(word := error.get(key), str | int)]
+
+
 def _error_of(value: Any) -> tuple[str, dict[str, Any] | None]:
     """Message and error object of ``{"error": {...}}``, ``{"error": "..."}`` or ``{"object": "error", ...}``."""
     if not isinstance(value, dict):
         return (value[:MESSAGE_CHARS_MAX], None) if isinstance(value, str) else ("", None)
-    error = value.get("error")
-    if isinstance(error, str):
-        return error[:MESSAGE_CHARS_MAX], None
-    if not isinstance(error, dict):
-        error = value
-    detail = {key: error.get(key) for key in ("type", "param", "code") if isinstance(error.get(key), str | int)}
+    if isinstance(value.get("error"), str):
+        return value["error"][:MESSAGE_CHARS_MAX], None
+    error = _object_of(value)
+    detail = {key: error[key] for key in ("type", "param", "code") if _is_word(error.get(key))}
     message = error.get("message")
     return (message[:MESSAGE_CHARS_MAX] if isinstance(message, str) else ""), detail or None
+
+
+def _is_word(value: Any) -> bool:
+    """Whether a value of an error object is passed on: longer ones are no words, and the journal has 64 bits."""
+    if isinstance(value, str):
+        return len(value) <= WORD_CHARS_MAX
+    return type(value) is int and abs(value) <= INTEGER_MAX
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -10,11 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.openai_chat.decode import CHOICES_MAX, JSON_ERRORS
+from headgate.dialects.openai_chat.fields import JSON_ERRORS, read_json
 from headgate.errors import RequestError
 from headgate.request import CreateRequest, UpstreamRequest
 
 PATH: Final = "/chat/completions"
+CHOICES_MAX: Final = 128
+"""OpenAI's own limit for ``n``."""
 MODEL_CHARS_MAX: Final = 256
 """Model names become metric labels and log fields."""
 
@@ -33,13 +35,11 @@ _TYPES: Final[dict[str, tuple[type | tuple[type, ...], str]]] = {
 }
 _REQUIRED: Final = ("model", "messages")
 
-_json = msgspec.json.Decoder()
-
 
 def read_request(body: bytes) -> CreateRequest:
     """A checked request. Raises `RequestError` (``invalid_json``, ``invalid_request``) that names the field."""
     try:
-        value = _json.decode(body)
+        value = read_json(body)
     except JSON_ERRORS as error:
         raise RequestError("invalid_json", f"The request body is not JSON: {error}") from None
     if not isinstance(value, dict):

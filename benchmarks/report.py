@@ -1,0 +1,77 @@
+"""From samples to what is printed and kept: percentiles, medians, ratios. Pure but for `show`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from benchmarks.scenarios import Sample, Scenario
+
+BASELINE: Final = "nginx"
+FOREIGN_MAX: Final = 0.05
+"""Share of a core that other processes may use before a number is marked."""
+
+Numbers = Mapping[str, float | None]
+"""A scenario's numbers by name."""
+
+
+def percentile(values: Sequence[int] | Sequence[float], q: float) -> float:
+    """The smallest value that at least `q` of all values are not above (nearest rank)."""
+    if not values:
+        raise ValueError("no values")
+    ordered = sorted(values)
+    return float(ordered[max(math.ceil(q * len(ordered)) - 1, 0)])
+
+
+def medians(repeats: Sequence[Numbers]) -> dict[str, float | None]:
+    """Of every number, the median over the repeats that have it."""
+    names = dict.fromkeys(name for numbers in repeats for name in numbers)
+    found = {name: [value for numbers in repeats if (value := numbers.get(name)) is not None] for name in names}
+    return {name: median(values) if values else None for name, values in found.items()}
+
+
+def ratio(value: float | None, baseline: float | None) -> float | None:
+    """How many times the baseline; None where either is unknown or the baseline is nothing."""
+    return None if value is None or not baseline else value / baseline
+
+
+def numbers(scenario: Scenario, sample: Sample) -> dict[str, float | None]:
+    """What a scenario reads off a sample."""
+    return {number.name: number.read(sample) for number in scenario.numbers}
+
+
+def foreign(*, busy_s: float | None, ours_s: float | None, elapsed_s: float) -> float | None:
+    """Share of one core that processes other than ours used."""
+    if busy_s is None or ours_s is None or elapsed_s <= 0:
+        return None
+    return max(busy_s - ours_s, 0.0) / elapsed_s
+
+
+def show(
+    out: Console, scenario: Scenario, results: Mapping[str, Numbers], disturbed: Mapping[str, float | None]
+) -> None:
+    """One scenario as a table, a column for each target."""
+    table = Table(title=f"{scenario.name}: {scenario.says}", title_justify="left", title_style="bold")
+    table.add_column("")
+    for target in results:
+        share = disturbed.get(target)
+        mark = " *" if share is not None and share > FOREIGN_MAX else ""
+        table.add_column(target + mark, justify="right")
+    for number in scenario.numbers:
+        cells = []
+        for target, found in results.items():
+            value = found.get(number.name)
+            times = ratio(value, results.get(BASELINE, {}).get(number.name)) if number.compared else None
+            shown = "-" if value is None else f"{value:,.{number.digits}f}"
+            cells.append(f"{shown} ({times:.2f}x)" if times is not None and target != BASELINE else shown)
+        table.add_row(f"{number.name}, {number.unit}", *cells)
+    out.print(table)
+    for target, share in disturbed.items():
+        if share is not None and share > FOREIGN_MAX:
+            out.print(f"* while {target} was measured, other processes used {share:.0%} of a core")

@@ -1,0 +1,199 @@
+"""The gateways: how each is configured, started on its core, and stopped by its id.
+
+Each is configured as a user would: Headgate with a key, the default durability, policy none, metrics and log lines;
+nginx as its documentation has it for event streams, with kept connections to the provider.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import headgate
+from benchmarks.machine import pinned
+
+HOST: Final = "127.0.0.1"
+START_S: Final = 20.0
+STOP_S: Final = 10.0
+KEY: Final = "bench-key"
+SYSTEM_DIRS: Final = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"
+"""Where nginx lives, which the PATH of a user who is not root leaves out."""
+
+
+class TargetError(Exception):
+    """A gateway did not start; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A gateway. `command` writes its configuration into the folder and says how to start it."""
+
+    name: str
+    command: Callable[[Path, int, int], Sequence[str]] | None
+    """``(folder, port, provider port)``; None for no gateway at all."""
+    version: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Where to ask, and whose CPU time counts (0: nobody's)."""
+
+    port: int
+    pid: int
+
+
+NGINX_CONF: Final = """
+worker_processes 1;
+worker_rlimit_nofile 16384;
+pid nginx.pid;
+error_log error.log;
+events {{ worker_connections 8192; }}
+http {{
+    access_log off;
+    keepalive_requests 1000000;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    upstream provider {{
+        server 127.0.0.1:{provider};
+        keepalive 1024;
+        keepalive_requests 1000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port} backlog=4096;
+        location / {{
+            proxy_pass http://provider;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+            proxy_read_timeout 300s;
+        }}
+    }}
+}}
+"""
+
+HEADGATE_TOML: Final = """
+[server]
+port = {port}
+
+[store]
+url = "sqlite:///{folder}/headgate.db"
+
+[[providers]]
+name = "bench"
+base_url = "http://127.0.0.1:{provider}/v1"
+api_key = "sk-bench"
+
+[[routes]]
+model = "*"
+to = ["bench/*"]
+
+[[keys]]
+name = "bench"
+hash = "sha256:{hash}"
+"""
+
+
+def _nginx(program: str) -> Callable[[Path, int, int], Sequence[str]]:
+    def command(folder: Path, port: int, provider: int) -> Sequence[str]:
+        (folder / "nginx.conf").write_text(NGINX_CONF.format(port=port, provider=provider), encoding="utf-8")
+        return [program, "-p", str(folder), "-c", "nginx.conf", "-e", "error.log", "-g", "daemon off;"]
+
+    return command
+
+
+def _headgate(folder: Path, port: int, provider: int) -> Sequence[str]:
+    digest = hashlib.sha256(KEY.encode()).hexdigest()
+    settings = HEADGATE_TOML.format(port=port, provider=provider, folder=folder, hash=digest)
+    path = folder / "headgate.toml"
+    path.write_text(settings, encoding="utf-8")
+    return [sys.executable, "-m", "headgate", "serve", str(path)]
+
+
+def available() -> tuple[list[Target], list[str]]:
+    """Targets of this machine, and what to do about those that are missing."""
+    targets, missing = [Target("direct", None)], []
+    nginx = shutil.which("nginx") or shutil.which("nginx", path=SYSTEM_DIRS)
+    if nginx is None:
+        missing.append("nginx is not installed, so there is nothing to compare with: apt-get install nginx")
+    else:
+        said = subprocess.run([nginx, "-v"], capture_output=True, text=True, timeout=10, check=False).stderr
+        targets.append(Target("nginx", _nginx(nginx), version=said.strip().rpartition("/")[2]))
+    targets.append(Target("headgate", _headgate, version=headgate.__version__, key=KEY))
+    return targets, missing
+
+
+@contextlib.contextmanager
+def running(target: Target, folder: Path, provider_port: int, core: int | None) -> Iterator[Running]:
+    """Start a target on its core, wait until it answers, and stop it at the end. Raises `TargetError`."""
+    if target.command is None:
+        yield Running(provider_port, 0)
+        return
+    folder.mkdir(parents=True)
+    port = free_port()
+    with process(target.command(folder, port, provider_port), folder / "log", core) as started:
+        _wait(port, started, target.name, folder / "log")
+        yield Running(port, started.pid)
+
+
+@contextlib.contextmanager
+def provider(folder: Path, core: int | None) -> Iterator[int]:
+    """The mock provider; its port."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.provider", str(port)]
+    with process(command, folder / "provider-log", core) as started:
+        _wait(port, started, "the mock provider", folder / "provider-log")
+        yield port
+
+
+@contextlib.contextmanager
+def process(command: Sequence[str], log: Path, core: int | None) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that is asked to stop at the end, and killed if it does not."""
+    with log.open("ab") as output, pinned(core):
+        started = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+    try:
+        yield started
+    finally:
+        started.terminate()
+        try:
+            started.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            started.kill()
+            started.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(port: int, started: subprocess.Popen[bytes], name: str, log: Path) -> None:
+    """Until something answers HTTP there."""
+    deadline = time.monotonic() + START_S
+    while True:
+        connection = http.client.HTTPConnection(HOST, port, timeout=2)
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            return
+        except OSError:
+            if started.poll() is not None or time.monotonic() > deadline:
+                said = log.read_text(encoding="utf-8", errors="replace")[-1500:]
+                raise TargetError(f"{name} did not start:\n{said}") from None
+            time.sleep(0.05)
+        finally:
+            connection.close()

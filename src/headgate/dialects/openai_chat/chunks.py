@@ -1,0 +1,179 @@
+"""Chunks of an answer -> events: what the whole answer says, its choices, its usage (PROTOCOL.md sections 1 to 3).
+
+A whole answer is read as one chunk whose deltas are the messages, so that both ways of answering go through the same
+code and fold to the same payload.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from headgate.dialects.openai_chat.failures import failure_in_band
+from headgate.dialects.openai_chat.fields import INTEGER_MAX, MalformedError, kept, storable, typed
+from headgate.dialects.openai_chat.parts import Choice
+from headgate.errors import Failure
+from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Extra, Opaque, Usage
+
+DESCRIPTION_CHARS_MAX: Final = 1024
+"""Of a model name or another value that every later frame repeats."""
+ENVELOPE_FIELDS: Final = ("system_fingerprint", "service_tier")
+_CHUNK_FIELDS: Final = frozenset(
+    {"id", "object", "created", "model", "choices", "usage", "obfuscation", "error", *ENVELOPE_FIELDS}
+)
+_CHOICE_FIELDS: Final = frozenset({"index", "delta", "message", "finish_reason"})
+
+
+class ChunkDecoder:
+    """Chunks -> events. `failure` ends the answer, and with it what this decoder may be used for."""
+
+    def __init__(self, *, attempt: int, choices: int) -> None:
+        self.failure: Failure | None = None
+        self.finished = False
+        """Every choice that was asked for has its finish reason."""
+        self._attempt = attempt
+        self._expected = choices
+        self._choices: dict[int, Choice] = {}
+        self._seen: tuple[Any, ...] = ()  # what the last chunk said of the whole answer
+        self._described = AttemptDescribed(attempt)
+        self._usage: Usage | None = None
+        self._usage_given: Usage | None = None
+
+    def chunk(self, chunk: Any) -> list[AnyEvent]:
+        """Events of one chunk, or a failure."""
+        events: list[AnyEvent] = []
+        try:
+            self._chunk(typed(chunk, dict, "the chunk"), events)
+        except MalformedError as error:
+            self.failure = Failure("upstream_malformed", f"The provider's answer is malformed: {error}.")
+        return events
+
+    def end(self) -> list[AnyEvent]:
+        """The input ended, with or without an end marker."""
+        if self.failure is None and not self.finished:
+            missing = self._expected - sum(choice.done for choice in self._choices.values())
+            self.failure = Failure(
+                "upstream_cut", f"The provider's answer ended before it was complete ({missing} unfinished choices)."
+            )
+        return self._give_usage()
+
+    def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:
+        get = chunk.get
+        if get("error") or get("object") == "error":
+            self.failure = failure_in_band(chunk)
+            return
+        choices, usage = get("choices"), _usage_object(chunk)
+        if choices is None and usage is None:
+            return
+        seen = (get("id"), get("model"), get("system_fingerprint"), get("service_tier"))
+        if seen != self._seen:
+            self._seen = seen
+            self._describe(events)
+        if usage is not None:
+            self._usage = read_usage(storable(usage))
+        extra = kept(chunk, _CHUNK_FIELDS)
+        for choice in typed(choices or [], list, "choices"):
+            self._choice(typed(choice, dict, "a choice"), extra, events)
+            extra = None
+        if extra:
+            events.append(Opaque(0, Extra(response=extra)))
+        if self.finished:
+            events += self._give_usage()
+
+    def _describe(self, events: list[AnyEvent]) -> None:
+        """Say what is new of the whole answer. Null, "" and what is no string say nothing."""
+        known = self._described
+        provider_id, model, *values = (value if type(value) is str else "" for value in self._seen)
+        if max(map(len, (provider_id, model, *values))) > DESCRIPTION_CHARS_MAX:
+            raise MalformedError(f"a value that describes it has more than {DESCRIPTION_CHARS_MAX} characters")
+        envelope = (known.envelope or {}) | {k: v for k, v in zip(ENVELOPE_FIELDS, values, strict=True) if v}
+        described = AttemptDescribed(
+            self._attempt, known.provider_id or provider_id, model or known.model, envelope or None
+        )
+        nothing_yet = known == AttemptDescribed(self._attempt)
+        if described != known and (
+            nothing_yet or (described.model, described.envelope) != (known.model, known.envelope)
+        ):
+            events.append(described)
+        self._described = described
+
+    def _choice(self, fields: dict[str, Any], response: dict[str, Any] | None, events: list[AnyEvent]) -> None:
+        index = fields.get("index")
+        index = 0 if index is None else typed(index, int, "a choice's index")
+        if not 0 <= index < self._expected:
+            raise MalformedError(f"a choice has index {index}, but {self._expected} were asked for")
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = Choice(index)
+        delta = fields.get("delta")
+        if delta is None:
+            delta = fields.get("message")
+        was_done = choice.done
+        made: list[AnyEvent] = []
+        message = choice.read(typed({} if delta is None else delta, dict, "a delta"), made)
+        if was_done and made:
+            raise MalformedError(f"text of choice {index} came after its finish reason")
+        beside = kept(fields, _CHOICE_FIELDS)
+        word = fields.get("finish_reason")
+        if word and not was_done:
+            choice.finish(typed(word, str, "finish_reason"), made)
+            self.finished = sum(c.done for c in self._choices.values()) == self._expected
+        if response or beside or message:
+            _carry(choice, Extra(response, beside, message), made)
+        events += made
+
+    def _give_usage(self) -> list[AnyEvent]:
+        """The newest usage, unless it was given already."""
+        if self._usage is None or self._usage == self._usage_given:
+            return []
+        self._usage_given = self._usage
+        return [self._usage]
+
+
+def _carry(choice: Choice, extra: Extra, made: list[AnyEvent]) -> None:
+    """Put `extra` onto the first delta, else onto the end of the choice, else onto an event of its own.
+
+    A tool call's delta has its own ``extra.delta``, which stood inside the call: fields of the message do not fit there.
+    """
+    position = next((at for at, event in enumerate(made) if type(event) is Delta), None)
+    if position is not None:
+        event = made[position]
+        assert isinstance(event, Delta)
+        if not (extra.delta and choice.is_tool_call(event.part)):
+            own = event.extra.delta if event.extra else None
+            extra = Extra(extra.response, extra.choice, extra.delta or own)
+            made[position] = msgspec.structs.replace(event, extra=extra)
+            return
+    if made and isinstance(made[-1], ChoiceDone):
+        made[-1] = msgspec.structs.replace(made[-1], extra=extra)
+    else:
+        made.append(Opaque(choice.index, extra))
+
+
+def _usage_object(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """A chunk's usage. Groq gives it inside an object of its own."""
+    usage = chunk.get("usage")
+    if usage is None:
+        groq = chunk.get("x_groq")
+        usage = groq.get("usage") if isinstance(groq, dict) else None
+    return None if usage is None else typed(usage, dict, "usage")
+
+
+def read_usage(usage: dict[str, Any]) -> Usage:
+    """The counts of a provider's usage object; what is no count is 0."""
+
+    def count(value: Any) -> int:
+        return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0
+
+    def detail(group: str, field: str) -> int:
+        details = usage.get(group)
+        return count(details.get(field)) if isinstance(details, dict) else 0
+
+    return Usage(
+        input_tokens=count(usage.get("prompt_tokens")),
+        output_tokens=count(usage.get("completion_tokens")),
+        cached_tokens=detail("prompt_tokens_details", "cached_tokens"),
+        reasoning_tokens=detail("completion_tokens_details", "reasoning_tokens"),
+        provider=usage,
+    )

@@ -1,0 +1,53 @@
+"""What a provider's JSON may hold: types that must be right, and fields that are kept without being understood."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+LEVELS_MAX: Final = 64
+"""Nesting of a field that is kept as it came. Real ones have less than ten; the journal's encoder recurses."""
+INTEGER_MIN: Final = -(2**63)
+INTEGER_MAX: Final = 2**64 - 1
+"""What MessagePack holds, and with it the journal."""
+JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+read_json: Final = msgspec.json.Decoder().decode
+
+
+class MalformedError(ValueError):
+    """A chunk holds what it must not. Never leaves the decoder: it becomes a `Failure`."""
+
+
+_T = TypeVar("_T")
+
+
+def typed(value: Any, kind: type[_T], what: str) -> _T:
+    """`value`, which must be exactly of this type (a bool is no int)."""
+    if type(value) is not kind:
+        raise MalformedError(f"{what} is not of type {kind.__name__}")
+    return value
+
+
+def kept(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any] | None:
+    """The fields that have no canonical place, or None if there are none. Null is nothing."""
+    if fields.keys() <= known:
+        return None
+    found = {key: value for key, value in fields.items() if value is not None and key not in known}
+    if not found:
+        return None
+    return storable(found)
+
+
+def storable(fields: dict[str, Any]) -> dict[str, Any]:
+    """`fields`, if the journal can hold them: no integer beyond 64 bits, no nesting beyond `LEVELS_MAX`."""
+    layer: list[Any] = [fields]
+    for _ in range(LEVELS_MAX):
+        below = [value for item in layer for value in (item.values() if type(item) is dict else item)]
+        if any(type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX for value in below):
+            raise MalformedError("an integer has more than 64 bits")
+        layer = [value for value in below if type(value) is dict or type(value) is list]
+        if not layer:
+            return fields
+    raise MalformedError(f"a field is nested more than {LEVELS_MAX} levels deep")

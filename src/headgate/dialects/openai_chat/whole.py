@@ -1,0 +1,73 @@
+"""OpenAI Chat Completions, client side: the fold of a log -> a whole ``chat.completion``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.assemble import ChoiceFold, Fold, PartFold
+from headgate.dialects.calls import made_up_call_id
+from headgate.dialects.compact import compact_json
+from headgate.dialects.openai_chat.objects import (
+    NAME,
+    finish_word,
+    reasoning_name,
+    tool_call,
+    usage_object,
+)
+from headgate.events import PartKind
+from headgate.ids import suffix
+
+
+def whole(fold: Fold) -> bytes:
+    """The whole answer of a log with a successful terminal."""
+    assert fold.started is not None
+    started, same = fold.started, fold.dialect == NAME
+    answer: dict[str, Any] = {
+        "id": f"chatcmpl-{suffix(started.id)}",
+        "object": "chat.completion",
+        "created": started.created_at,
+        "model": fold.model or started.model,
+    }
+    answer |= fold.envelope if same else {}
+    answer["choices"] = [_choice(fold, index, same=same) for index in range(started.choices)]
+    if fold.usage is not None:
+        answer["usage"] = usage_object(fold.usage, same_dialect=same)
+    answer |= fold.extra if same else {}
+    return compact_json(answer)
+
+
+def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:
+    assert fold.started is not None
+    assert fold.terminal is not None
+    choice = fold.choices.get(index) or ChoiceFold()
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": _text(choice, PartKind.TEXT),
+        "refusal": _text(choice, PartKind.REFUSAL),
+    }
+    for part in choice.parts:
+        if part.kind is PartKind.REASONING:
+            name = reasoning_name(part.started) if same else "reasoning_content"
+            message[name] = message.get(name, "") + part.text
+    calls = [
+        _call(fold.started.id, index, number, part, same=same)
+        for number, part in enumerate(choice.parts)
+        if part.kind is PartKind.TOOL_CALL
+    ]
+    if calls:
+        message["tool_calls"] = calls
+    if same:
+        message |= choice.message_extra
+    shown = {"index": index, "message": message} | (choice.extra if same else {})
+    shown["finish_reason"] = finish_word(choice.done, fold.terminal.status, same_dialect=same)
+    return shown
+
+
+def _text(choice: ChoiceFold, kind: PartKind) -> str | None:
+    parts = [part.text for part in choice.parts if part.kind is kind]
+    return "".join(parts) if parts else None
+
+
+def _call(response_id: str, choice: int, number: int, part: PartFold, *, same: bool) -> dict[str, Any]:
+    tool_id = part.started.tool_id or made_up_call_id(response_id, choice, number)
+    return tool_call(tool_id, part.started.tool_name, part.text, part.tool_extra if same else {})

@@ -1,0 +1,1 @@
+"""What every implementation of a port must do: one suite, run against each of them."""

@@ -1,0 +1,1 @@
+"""End-to-end tests: the real process, real sockets, the official SDKs. `harness` starts and stops the processes."""

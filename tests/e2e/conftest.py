@@ -1,0 +1,74 @@
+"""Gateways that tests of one session share. Whoever stops, kills or starves one starts a gateway of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.e2e.harness import TIMEOUTS, GatewayProcess, MountedProcess, config
+
+KINDS = {"served": GatewayProcess, "mounted": MountedProcess}
+"""Our own server, and somebody else's app: the two ways out of the process, so the two sinks."""
+
+ORIGIN = "https://app.example"
+"""The one origin whose scripts may call."""
+
+SHARED = config(
+    server=f'heartbeat_s = 0.2\ncors_origins = ["{ORIGIN}"]\nbody_bytes_max = 1048576\nbody_timeout_s = 1.0\n',
+    providers="""
+[[providers]]
+name = "sim"
+base_url = "simulator:"
+[[providers]]
+name = "streamed"
+base_url = "simulator:"
+[[providers]]
+name = "whole"
+base_url = "simulator:"
+[[providers]]
+name = "unstreamable"
+base_url = "simulator:"
+streaming = false
+[[providers]]
+name = "dead"
+base_url = "http://127.0.0.1:1/v1"
+""",
+    routes="".join(
+        f'[[routes]]\nmodel = "{model}"\nto = ["{provider}/*"]\ntimeouts = {TIMEOUTS}\n{more}\n'
+        for model, provider, more in (
+            ("sim*", "sim", ""),
+            ("streamed/*", "streamed", 'upstream = "stream"'),
+            ("whole/*", "whole", 'upstream = "whole"'),
+            ("unstreamable/*", "unstreamable", ""),
+            ("dead/*", "dead", ""),
+        )
+    ),
+)
+"""Heartbeats are far too frequent, so that every slow answer shows whether a client survives them."""
+
+
+@pytest.fixture(scope="session", params=list(KINDS))
+def gateway(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
+    """A gateway without keys, in each of the two kinds."""
+    with KINDS[request.param].start(SHARED, directory=tmp_path_factory.mktemp(request.param)) as started:
+        yield started
+        assert started.running, f"it died:\n{started.logs()[-4000:]}"
+
+
+@pytest.fixture(scope="session")
+def client(gateway: GatewayProcess) -> Iterator[OpenAI]:
+    """The official SDK, told not to retry: a test wants to see the first answer."""
+    with OpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=0, timeout=30) as sdk:
+        yield sdk
+
+
+@pytest.fixture(scope="session")
+def http(gateway: GatewayProcess) -> Iterator[httpx.Client]:
+    """Plain HTTP, for what the SDK does not show."""
+    with httpx.Client(base_url=gateway.url, timeout=30) as plain:
+        yield plain
+
+

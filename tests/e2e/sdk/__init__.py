@@ -1,0 +1,1 @@
+"""What users of the official `openai` SDK, of plain HTTP, and of nothing better than a socket meet."""
