@@ -150,6 +150,7 @@ class Run:
         self._asked = 0
         self._answered = 0
         self._connected = 0
+        self._over = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def next_request(self) -> bytes | None:
@@ -159,6 +160,8 @@ class Run:
         return self._request
 
     def answered(self, problems: list[str]) -> None:
+        if self._over:
+            return
         self._answered += 1
         if problems:
             self.outcome.refuse("; ".join(problems))
@@ -201,6 +204,7 @@ class Run:
         finally:
             self.outcome.seconds = time.monotonic() - started
             self.outcome.unfinished = self.load.requests - self._answered
+            self._over = True
             for opened in transports:
                 opened.close()
             gc.enable()

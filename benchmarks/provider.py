@@ -60,7 +60,6 @@ class Ready:
             if model.stamped
             else [chunk(answers.frame(name, {"content": answers.word(i)})) for i in range(model.tokens)]
         )
-        self.flood = b"".join(self.tokens)
 
     def token(self, index: int) -> bytes:
         if self.tokens:
@@ -79,8 +78,11 @@ class Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._body = b""
+        self._answer: Ready | None = None  # what is being sent
+        self._closing = b""
+        self._paused = False
         self._sent = 0
         self._started = 0.0
         self._parser = httptools.HttpRequestParser(self)
@@ -118,29 +120,40 @@ class Connection(asyncio.Protocol):
             self._transport.write(answer.whole)
             return
         closing = answer.closing[bool(request.stream_options and request.stream_options.include_usage)]
-        if answer.model.rate == 0:
-            self._transport.write(answer.opening + self._all(answer) + closing)
+        self._sent, self._answer, self._closing = 0, answer, closing
+        if answer.model.rate:
+            self._transport.write(answer.opening)
+            self._started = self._loop.time() + FIRST_S
+            self._timer = self._loop.call_at(self._started, self._next)
+        else:
+            self._transport.write(answer.opening + answer.token(0))
+            self._sent = 1
+            self._timer = self._loop.call_soon(self._next)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        if self._timer is None and self._answer is not None:
+            self._timer = self._loop.call_soon(self._next)
+
+    def _next(self) -> None:
+        """Write the next token, by itself, as providers do; at once after the last one, or in its time."""
+        answer = self._answer
+        self._timer = None
+        if self._transport is None or answer is None:
             return
-        self._sent, self._started = 0, self._loop.time() + FIRST_S
-        self._timer = self._loop.call_at(self._started, self._next, answer, closing)
-        self._transport.write(answer.opening)
-
-    def _all(self, answer: Ready) -> bytes:
-        if not answer.model.stamped:
-            return answer.flood
-        return b"".join(answer.token(index) for index in range(answer.model.tokens))
-
-    def _next(self, answer: Ready, closing: bytes) -> None:
-        if self._transport is None:
+        if self._sent == answer.model.tokens:
+            self._answer = None
+            self._transport.write(self._closing)
             return
         self._transport.write(answer.token(self._sent))
         self._sent += 1
-        if self._sent < answer.model.tokens:
-            self._timer = self._loop.call_at(
-                self._started + self._sent / answer.model.rate, self._next, answer, closing
-            )
-        else:
-            self._transport.write(closing)
+        if answer.model.rate:
+            self._timer = self._loop.call_at(self._started + self._sent / answer.model.rate, self._next)
+        elif not self._paused:
+            self._timer = self._loop.call_soon(self._next)
 
 
 async def serve(port: int) -> None:

@@ -57,8 +57,8 @@ def show(
     out: Console, scenario: Scenario, results: Mapping[str, Numbers], disturbed: Mapping[str, float | None]
 ) -> None:
     """One scenario as a table, a column for each target."""
-    table = Table(title=f"{scenario.name}: {scenario.says}", title_justify="left", title_style="bold")
-    table.add_column("")
+    out.print(f"[bold]{scenario.name}[/]: {scenario.says}")
+    table = Table("")
     for target in results:
         share = disturbed.get(target)
         mark = " *" if share is not None and share > FOREIGN_MAX else ""

@@ -98,7 +98,7 @@ SCENARIOS: Final = (
     ),
     Scenario(
         "flood",
-        "32 streams of 2,000 tokens, as fast as they go",
+        "32 streams of 2,000 tokens, each written by itself, as fast as they go",
         _FLOOD,
         replace(_FLOOD, requests=32),
         (PER_TOKEN, TOKENS),

@@ -7,8 +7,8 @@ Invariant: the fold of a streamed answer equals that of the same answer given wh
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 from headgate.events import (
     AnyEvent,
@@ -100,50 +100,30 @@ class Fold:
 
     def feed(self, seq: int, event: AnyEvent) -> None:
         self.seq = seq
-        match event:
-            case Delta():
-                self._delta(seq, event)
-            case PartStarted():
-                self._part_started(event)
-            case PartDone():
-                self.choices[event.choice].parts[event.part].done = True
-            case ChoiceDone():
-                choice = self._choice(event.choice)
-                choice.done = event
-                self._take(choice, event.extra, choice.message_extra)
-            case Opaque():
-                choice = self._choice(event.choice)
-                self._take(choice, event.extra, choice.message_extra)
-            case Retracted():
-                self.choices[event.choice].parts[event.part].retract(event.from_char, seq, event.replacement)
-            case ResponseStarted():
-                self.started = event
-            case AttemptStarted():
-                self.attempts.append(event)
-            case AttemptDescribed():
-                self.model = event.model or self.model
-                self.provider_id = event.provider_id or self.provider_id
-                self.envelope.update(event.envelope or {})
-            case AttemptEnded():
-                self.ended[event.attempt] = event
-            case Usage():
-                self.usage = event
-            case Released():
-                self.verified_seq = event.seq
-            case Terminal():
-                self.terminal = event
-            case _:
-                pass  # governance, hold, seam: nothing of the payload
+        fold = _FOLDS.get(type(event))
+        if fold is not None:  # others (governance, hold, seam) are nothing of the payload
+            fold(self, seq, event)
 
     @property
     def dialect(self) -> str:
         """Dialect of the attempt that answered; extra fields are shown only in it."""
         return self.attempts[-1].dialect if self.attempts else ""
 
-    def _choice(self, index: int) -> ChoiceFold:
-        return self.choices.setdefault(index, ChoiceFold())
+    def _started(self, _: int, event: ResponseStarted) -> None:
+        self.started = event
 
-    def _part_started(self, event: PartStarted) -> None:
+    def _attempt_started(self, _: int, event: AttemptStarted) -> None:
+        self.attempts.append(event)
+
+    def _attempt_described(self, _: int, event: AttemptDescribed) -> None:
+        self.model = event.model or self.model
+        self.provider_id = event.provider_id or self.provider_id
+        self.envelope.update(event.envelope or {})
+
+    def _attempt_ended(self, _: int, event: AttemptEnded) -> None:
+        self.ended[event.attempt] = event
+
+    def _part_started(self, _: int, event: PartStarted) -> None:
         choice = self._choice(event.choice)
         part = PartFold(event)
         choice.parts.append(part)
@@ -158,6 +138,36 @@ class Fold:
             in_call = part.kind is PartKind.TOOL_CALL
             self._take(choice, event.extra, part.tool_extra if in_call else choice.message_extra)
 
+    def _part_done(self, _: int, event: PartDone) -> None:
+        self.choices[event.choice].parts[event.part].done = True
+
+    def _choice_done(self, _: int, event: ChoiceDone) -> None:
+        choice = self._choice(event.choice)
+        choice.done = event
+        self._take(choice, event.extra, choice.message_extra)
+
+    def _opaque(self, _: int, event: Opaque) -> None:
+        choice = self._choice(event.choice)
+        self._take(choice, event.extra, choice.message_extra)
+
+    def _retracted(self, seq: int, event: Retracted) -> None:
+        self.choices[event.choice].parts[event.part].retract(event.from_char, seq, event.replacement)
+
+    def _usage(self, _: int, event: Usage) -> None:
+        self.usage = event
+
+    def _released(self, _: int, event: Released) -> None:
+        self.verified_seq = event.seq
+
+    def _terminal(self, _: int, event: Terminal) -> None:
+        self.terminal = event
+
+    def _choice(self, index: int) -> ChoiceFold:
+        choice = self.choices.get(index)
+        if choice is None:
+            choice = self.choices[index] = ChoiceFold()
+        return choice
+
     def _take(self, choice: ChoiceFold, extra: Extra | None, around_delta: dict[str, Any]) -> None:
         """Fold in extra fields: at the top they are replaced, in a choice and in a delta they accumulate."""
         if extra is None:
@@ -165,6 +175,23 @@ class Fold:
         self.extra.update(extra.response or {})
         accumulate(choice.extra, extra.choice or {}, strings_grow=False)
         accumulate(around_delta, extra.delta or {}, strings_grow=True)
+
+
+_FOLDS: Final[dict[type[Any], Callable[[Fold, int, Any], None]]] = {
+    ResponseStarted: Fold._started,
+    AttemptStarted: Fold._attempt_started,
+    AttemptDescribed: Fold._attempt_described,
+    AttemptEnded: Fold._attempt_ended,
+    PartStarted: Fold._part_started,
+    Delta: Fold._delta,
+    PartDone: Fold._part_done,
+    ChoiceDone: Fold._choice_done,
+    Opaque: Fold._opaque,
+    Retracted: Fold._retracted,
+    Usage: Fold._usage,
+    Released: Fold._released,
+    Terminal: Fold._terminal,
+}
 
 
 def accumulate(into: dict[str, Any], fields: dict[str, Any], *, strings_grow: bool) -> None:
@@ -198,51 +225,75 @@ def digest(parts: Iterable[tuple[int, int, PartKind, bytes]]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+class _PartDigest:
+    """The running hash of one part's text."""
+
+    __slots__ = ("hash", "kind", "pieces", "text")
+
+    def __init__(self, kind: PartKind, *, keeps_text: bool) -> None:
+        self.kind = kind
+        self.hash = hashlib.sha256()
+        self.pieces: list[str] = []  # not hashed yet
+        self.text = "" if keeps_text else None
+
+
+PIECES_MAX: Final = 32
+"""Deltas that are joined before they are hashed: hashing each by itself cost 1 us more per token."""
+
+
 class Digester:
     """Computes `digest` while the text goes by; the parts may interleave.
 
-    A log that may retract keeps its text, since a hash cannot give anything back; `feed` takes care of that.
+    A log that may retract keeps its text, since a hash cannot give anything back.
     """
 
-    __slots__ = ("_parts", "_texts", "utf8_bytes")
+    __slots__ = ("_keeps_text", "_parts", "_utf8_bytes")
 
     def __init__(self) -> None:
-        self.utf8_bytes = 0
-        """All released text so far, what was taken back included."""
-        self._parts: dict[tuple[int, int], tuple[PartKind, Any]] = {}
-        self._texts: dict[tuple[int, int], str] | None = None
+        self._utf8_bytes = 0
+        self._keeps_text = False
+        self._parts: dict[tuple[int, int], _PartDigest] = {}
 
     def feed(self, event: AnyEvent) -> None:
         """Any event of the log, in order."""
-        match event:
-            case Delta():
-                self.update(event)
-            case PartStarted():
-                self.start(event)
-            case ResponseStarted() if event.may_retract:
-                self._texts = {}
-            case Retracted() if self._texts is not None:
-                self._retract(self._texts, event)
-            case _:
-                pass
+        if type(event) is Delta:
+            part = self._parts[event.choice, event.part]
+            part.pieces.append(event.text)
+            if len(part.pieces) >= PIECES_MAX:
+                self._flush(part)
+        elif type(event) is PartStarted:
+            self._parts[event.choice, event.part] = _PartDigest(event.kind, keeps_text=self._keeps_text)
+        elif type(event) is ResponseStarted:
+            self._keeps_text = event.may_retract
+        elif type(event) is Retracted:
+            self._retract(self._parts[event.choice, event.part], event)
 
-    def start(self, event: PartStarted) -> None:
-        self._parts[event.choice, event.part] = (event.kind, hashlib.sha256())
-        if self._texts is not None:
-            self._texts[event.choice, event.part] = ""
-
-    def update(self, event: Delta) -> None:
-        data = event.text.encode()
-        self.utf8_bytes += len(data)
-        self._parts[event.choice, event.part][1].update(data)
-        if self._texts is not None:
-            self._texts[event.choice, event.part] += event.text
+    @property
+    def utf8_bytes(self) -> int:
+        """All released text so far, what was taken back included."""
+        for part in self._parts.values():
+            self._flush(part)
+        return self._utf8_bytes
 
     def result(self) -> str:
-        return digest((c, p, kind, text.digest()) for (c, p), (kind, text) in self._parts.items())
+        for part in self._parts.values():
+            self._flush(part)
+        return digest([(c, p, part.kind, part.hash.digest()) for (c, p), part in self._parts.items()])
 
-    def _retract(self, texts: dict[tuple[int, int], str], event: Retracted) -> None:
-        at = event.choice, event.part
-        texts[at] = texts[at][: event.from_char] + event.replacement
-        self.utf8_bytes += len(event.replacement.encode())
-        self._parts[at] = (self._parts[at][0], hashlib.sha256(texts[at].encode()))
+    def _flush(self, part: _PartDigest) -> None:
+        if not part.pieces:
+            return
+        text = "".join(part.pieces)
+        part.pieces.clear()
+        data = text.encode()
+        part.hash.update(data)
+        self._utf8_bytes += len(data)
+        if part.text is not None:
+            part.text += text
+
+    def _retract(self, part: _PartDigest, event: Retracted) -> None:
+        self._flush(part)
+        assert part.text is not None
+        part.text = part.text[: event.from_char] + event.replacement
+        part.hash = hashlib.sha256(part.text.encode())
+        self._utf8_bytes += len(event.replacement.encode())

@@ -18,7 +18,8 @@ the log with ``internal``. Nothing a peer sends can reach that.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 from headgate.errors import HeadgateError
 from headgate.events import (
@@ -90,72 +91,104 @@ class Lifecycle:
         if type(event) is Delta:
             choice = self._choices.get(event.choice)
             if choice is None or event.part not in choice.open or self.terminal is not None:
-                raise LifecycleError(f"delta for part {event.choice}.{event.part}, which is not open")
+                raise _illegal(event, "of a part that is not open")
             return
-        self._expect(self.terminal is None, event, "after the terminal")
-        if isinstance(event, ResponseStarted):
-            self._expect(self._started is None, event, "twice")
-            self._started = event
-        else:
-            self._expect(self._started is not None, event, "where response.started belongs")
-            self._feed_rare(event)
+        if self.terminal is not None:
+            raise _illegal(event, "after the terminal")
+        kind = type(event)
+        if (kind is ResponseStarted) is (self._started is not None):
+            raise _illegal(event, "twice" if self._started else "where response.started belongs")
+        check = _CHECKS.get(kind)
+        if check is not None:  # others (usage, governance, hold, release, seam) are legal anywhere in between
+            check(self, event)
 
-    def _feed_rare(self, event: AnyEvent) -> None:
-        match event:
-            case AttemptStarted() | AttemptDescribed() | AttemptEnded():
-                self._feed_attempt(event)
-            case PartStarted() | PartDone() | ChoiceDone() | Retracted():
-                self._feed_choice(event)
-            case Opaque():
-                self._choice(event)
-            case Terminal():
-                self._end(event)
-            case _:
-                pass  # usage, governance, hold, release, seam: legal anywhere between start and terminal
+    def _response_started(self, event: ResponseStarted) -> None:
+        self._started = event
 
-    def _feed_attempt(self, event: AttemptStarted | AttemptDescribed | AttemptEnded) -> None:
-        if isinstance(event, AttemptStarted):
-            self._expect(self._attempt == 0, event, "while another attempt is open")
-            self._expect(event.attempt == self._attempts + 1, event, f"but {self._attempts + 1} comes next")
-            self._attempt = self._attempts = event.attempt
-        else:
-            self._expect(event.attempt == self._attempt, event, "of an attempt that is not open")
-            if isinstance(event, AttemptEnded):
-                self._attempt = 0
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        if self._attempt != 0:
+            raise _illegal(event, "while another attempt is open")
+        if event.attempt != self._attempts + 1:
+            raise _illegal(event, f"but {self._attempts + 1} comes next")
+        self._attempt = self._attempts = event.attempt
 
-    def _feed_choice(self, event: PartStarted | PartDone | ChoiceDone | Retracted) -> None:
-        choice = self._choice(event)
-        self._expect(not choice.done, event, f"after choice {event.choice} was done")
-        match event:
-            case PartStarted():
-                self._expect(event.part == choice.started, event, f"but part {choice.started} comes next")
-                choice.started += 1
-                choice.open.add(event.part)
-            case PartDone():
-                self._expect(event.part in choice.open, event, "of a part that is not open")
-                choice.open.remove(event.part)
-            case Retracted():
-                may_retract = self._started is not None and self._started.may_retract
-                self._expect(may_retract, event, "in a log that may not retract")
-                self._expect(event.part in choice.open, event, "of a part that is not open")
-            case ChoiceDone():
-                self._expect(not choice.open, event, "with parts still open")
-                choice.done = True
+    def _attempt_described(self, event: AttemptDescribed) -> None:
+        if event.attempt != self._attempt:
+            raise _illegal(event, "of an attempt that is not open")
 
-    def _end(self, event: Terminal) -> None:
-        self._expect(self._attempt == 0, event, "while an attempt is open")
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        if event.attempt != self._attempt:
+            raise _illegal(event, "of an attempt that is not open")
+        self._attempt = 0
+
+    def _part_started(self, event: PartStarted) -> None:
+        choice = self._unfinished(event)
+        if event.part != choice.started:
+            raise _illegal(event, f"but part {choice.started} comes next")
+        choice.started += 1
+        choice.open.add(event.part)
+
+    def _part_done(self, event: PartDone) -> None:
+        choice = self._unfinished(event)
+        if event.part not in choice.open:
+            raise _illegal(event, "of a part that is not open")
+        choice.open.remove(event.part)
+
+    def _retracted(self, event: Retracted) -> None:
+        choice = self._unfinished(event)
+        if self._started is None or not self._started.may_retract:
+            raise _illegal(event, "in a log that may not retract")
+        if event.part not in choice.open:
+            raise _illegal(event, "of a part that is not open")
+
+    def _choice_done(self, event: ChoiceDone) -> None:
+        choice = self._unfinished(event)
+        if choice.open:
+            raise _illegal(event, "with parts still open")
+        choice.done = True
+
+    def _opaque(self, event: Opaque) -> None:
+        self._choice(event)
+
+    def _terminal(self, event: Terminal) -> None:
+        if self._attempt != 0:
+            raise _illegal(event, "while an attempt is open")
         if event.status in SUCCESSES:
-            assert self._started is not None
-            done = sum(choice.done for choice in self._choices.values())
-            self._expect(done == self._started.choices, event, f"{event.status} with an unfinished choice")
+            done = sum([choice.done for choice in self._choices.values()])
+            if self._started is None or done != self._started.choices:
+                raise _illegal(event, f"{event.status} with an unfinished choice")
         self.terminal = event
 
-    def _choice(self, event: PartStarted | PartDone | ChoiceDone | Retracted | Opaque) -> _Choice:
-        self._expect(self._attempts > 0, event, "before any attempt")
-        assert self._started is not None
-        self._expect(0 <= event.choice < self._started.choices, event, "of a choice that nobody asked for")
-        return self._choices.setdefault(event.choice, _Choice())
+    def _unfinished(self, event: PartStarted | PartDone | ChoiceDone | Retracted) -> _Choice:
+        choice = self._choice(event)
+        if choice.done:
+            raise _illegal(event, f"after choice {event.choice} was done")
+        return choice
 
-    def _expect(self, legal: bool, event: AnyEvent, why: str) -> None:
-        if not legal:
-            raise LifecycleError(f"{event.name} {why}")
+    def _choice(self, event: PartStarted | PartDone | ChoiceDone | Retracted | Opaque) -> _Choice:
+        choice = self._choices.get(event.choice)
+        if choice is None:
+            if self._attempts == 0:
+                raise _illegal(event, "before any attempt")
+            if self._started is None or not 0 <= event.choice < self._started.choices:
+                raise _illegal(event, "of a choice that nobody asked for")
+            choice = self._choices[event.choice] = _Choice()
+        return choice
+
+
+def _illegal(event: AnyEvent, why: str) -> LifecycleError:
+    return LifecycleError(f"{event.name} {why}")
+
+
+_CHECKS: Final[dict[type[Any], Callable[[Lifecycle, Any], None]]] = {
+    ResponseStarted: Lifecycle._response_started,
+    AttemptStarted: Lifecycle._attempt_started,
+    AttemptDescribed: Lifecycle._attempt_described,
+    AttemptEnded: Lifecycle._attempt_ended,
+    PartStarted: Lifecycle._part_started,
+    PartDone: Lifecycle._part_done,
+    Retracted: Lifecycle._retracted,
+    ChoiceDone: Lifecycle._choice_done,
+    Opaque: Lifecycle._opaque,
+    Terminal: Lifecycle._terminal,
+}

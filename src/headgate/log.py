@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from headgate.assemble import Digester
 from headgate.events import AnyEvent, ChoiceDone, Delta, Entry, Opaque, PartStarted, Released, Retracted, Terminal
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.stores import JournalEntry, Record
+
+_OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
+"""Semantic events: with the first of them headers may leave."""
+_NOTED: Final = frozenset({Terminal, Released, Retracted})
 
 
 class LogReader(Protocol):
@@ -114,12 +118,8 @@ class Log:
         """
         for event in events:
             self._lifecycle.feed(event)
-            if type(event) is Delta:
-                self._digester.update(event)
-            elif type(event) is PartStarted:
-                self._digester.start(event)
-            elif type(event) is Terminal:
-                self._record_due = True
+            self._digester.feed(event)
+        self._record_due = self._record_due or self._lifecycle.terminal is not None
         self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events)))
         self.last_seq += len(events)
         if lazy:
@@ -135,10 +135,7 @@ class Log:
         for entry in entries:
             for event in entry.events:
                 self._lifecycle.feed(event)
-                if isinstance(event, PartStarted):
-                    self._digester.start(event)
-                elif isinstance(event, Delta):
-                    self._digester.update(event)
+                self._digester.feed(event)
             self.last_seq = self.committed_seq = entry.first_seq + len(entry.events) - 1
         self.rows.append(row)
         self._record_due = False
@@ -175,9 +172,10 @@ class Log:
         self.committed_seq = last.first_seq + len(last.events) - 1
         for entry in entries:
             for seq, event in enumerate(entry.events, entry.first_seq):
-                if type(event) is Delta:
+                kind = type(event)
+                if kind in _OPENING:
                     self.opened = True
-                else:
+                elif kind in _NOTED:
                     self.note(seq, event)
         for reader in tuple(self.readers):
             reader.on_commit(self, entries)
@@ -193,8 +191,6 @@ class Log:
     def note(self, seq: int, event: AnyEvent) -> None:
         """Remember what `event` says of the log as a whole, now that it is visible."""
         match event:
-            case PartStarted() | Opaque() | ChoiceDone():
-                self.opened = True
             case Terminal():
                 self.terminal = event
             case Released():

