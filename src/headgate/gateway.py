@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from headgate import recovery
+from headgate import restart
 from headgate.clock import Clock
 from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Provider, Route, match_route, target_model
 from headgate.delivery import Farewell
@@ -80,7 +80,7 @@ class Gateway:
         self._targets = await self._build_targets()
         self._gauges()
         await self._store.record_config(self._config_version, self.config.public_json(), self.clock.wall())
-        recovered = await recovery.end_interrupted(self._store, self.journal, self, self.clock)
+        recovered = await restart.end_interrupted(self._store, self.journal, self, self.clock)
         if recovered:
             _logger.warning("ended interrupted responses", extra=fields(count=recovered))
         self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire)]
@@ -324,7 +324,7 @@ class Gateway:
         self.journal.recovered()
         try:
             await self._store.probe()
-            count = await recovery.end_interrupted(self._store, self.journal, self, self.clock)
+            count = await restart.end_interrupted(self._store, self.journal, self, self.clock)
         except StoreError as error:
             self.journal.fail(error)
             return

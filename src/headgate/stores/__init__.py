@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from headgate.errors import ConfigError
 from headgate.events import Entry
+
+TOMBSTONE_S: Final = 30 * 86_400
+"""How long after its expiry a response is still answered with 410."""
 
 
 class JournalEntry(NamedTuple):

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from headgate.errors import StoreError
 from headgate.events import Entry
-from headgate.stores import Batch, Done, JournalEntry, Record
+from headgate.stores import TOMBSTONE_S, Batch, Done, JournalEntry, Record
 
 
 class MemoryStore:
@@ -23,7 +24,7 @@ class MemoryStore:
         self._records: dict[str, Record] = {}
 
     def commit(self, batch: Batch, done: Done) -> None:
-        at = max((entry.read_at for _, entry in batch.entries), default=0)
+        at = max((item.entry.read_at for item in batch.entries), default=0)
         self._rows[batch.row] = (self._clock_ns() if self._clock_ns else at, batch.entries)
         for record in batch.records:
             self._records[record.id] = record
@@ -32,20 +33,29 @@ class MemoryStore:
     async def read(self, number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
         found = []
         for row in rows:
+            if row not in self._rows:
+                raise StoreError(f"journal row {row} is gone")
             committed_at, entries = self._rows[row]
-            found.append((committed_at, [entry for owner, entry in entries if owner == number]))
+            found.append((committed_at, [item.entry for item in entries if item.number == number]))
         return found
 
     async def find(self, response_id: str) -> Record | None:
         return self._records.get(response_id)
 
     async def unfinished(self) -> list[tuple[Record, list[int]]]:
-        return []
+        open_records = [record for record in self._records.values() if not record.terminal]
+        return [(record, self._rows_of(record.number)) for record in open_records]
+
+    def _rows_of(self, number: int) -> list[int]:
+        return [row for row, (_, entries) in self._rows.items() if any(item.number == number for item in entries)]
 
     async def expire(self, now: float, keep_rows_from: int) -> int:
         dead = [r for r in self._records.values() if r.terminal and r.expires_at <= now and not r.expired]
         for record in dead:
             self._records[record.id] = replace(record, rows=(), expired=True)
+        for record in list(self._records.values()):
+            if record.expired and record.expires_at <= now - TOMBSTONE_S:
+                del self._records[record.id]
         floor = min([keep_rows_from, *(r.first_row for r in self._records.values() if not r.expired)])
         for row in [row for row in self._rows if row < floor]:
             del self._rows[row]

@@ -23,17 +23,15 @@ import msgspec
 
 from headgate.errors import StoreError
 from headgate.events import Entry
-from headgate.stores import Batch, Done, Record
+from headgate.stores import TOMBSTONE_S, Batch, Done, Record
 
 SCHEMA_VERSION: Final = 1
 COMMITS_BEFORE_CHECKPOINT: Final = 200
 """About 1.5 MB of WAL: small enough that the final, held pass is short, large enough not to run all the time."""
-TOMBSTONE_S: Final = 30 * 86_400
-"""How long an expired response is still answered with 410."""
 PROBE_BYTES: Final = 64 * 1024
 """Room that must be there before new work is taken after a full disk."""
-EXPIRE_ROWS_MAX: Final = 2_000
-"""Journal rows deleted in one transaction, so that commits wait a millisecond at most."""
+EXPIRE_ROWS_MAX: Final = 200
+"""Journal rows deleted in one transaction, so that commits wait about a millisecond."""
 
 _SCHEMA: Final = """
 CREATE TABLE journal (
@@ -84,7 +82,6 @@ class SqliteStore:
     """`Store` in one file. `path` is created if it is not there."""
 
     def __init__(self, path: str, *, fsync: bool = False) -> None:
-        self._path = path
         self._lock = _lock_file(path)
         try:
             self._writer = _connect(path, synchronous="FULL" if fsync else "NORMAL")
@@ -93,7 +90,7 @@ class SqliteStore:
             self._checkpointer = _connect(path, synchronous="NORMAL")
             self.next_row = _scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
             self.next_number = _scalar(self._writer, "SELECT coalesce(max(number), 0) + 1 FROM responses")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, StoreError) as error:
             os.close(self._lock)
             raise StoreError(f"cannot open {path}: {error}") from error
         self._commits_since_checkpoint = 0
@@ -160,38 +157,50 @@ class SqliteStore:
         return [(record, rows[record.number]) for record in records]
 
     async def expire(self, now: float, keep_rows_from: int) -> int:
-        try:
-            due = "terminal <> '' AND expired = 0 AND expires_at <= ?"
-            count = _scalar(self._reader, f"SELECT count(*) FROM responses WHERE {due}", now)  # noqa: S608
-            if count:
-                self._writer.execute(f"UPDATE responses SET expired = 1, rows = x'90' WHERE {due}", (now,))  # noqa: S608
-            self._writer.execute("DELETE FROM responses WHERE expired = 1 AND expires_at <= ?", (now - TOMBSTONE_S,))
-            floor = _scalar(self._reader, "SELECT min(first_row) FROM responses WHERE expired = 0")
-            floor = keep_rows_from if floor is None else min(floor, keep_rows_from)
-            last = _scalar(
-                self._reader,
-                "SELECT max(id) FROM (SELECT id FROM journal WHERE id < ? ORDER BY id LIMIT ?)",
-                floor,
-                EXPIRE_ROWS_MAX,
-            )
-            if last is not None:
-                self._writer.execute("DELETE FROM journal WHERE id <= ?", (last,))
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot expire: {error}") from error
-        return int(count)
+        count: int = await self._on_writer(lambda: self._forget(now))
+        more = True
+        while more:
+            more = await self._on_writer(lambda: self._delete_rows(keep_rows_from))
+            await asyncio.sleep(0)  # commits go on between two portions
+        return count
+
+    def _forget(self, now: float) -> int:
+        due = "terminal <> '' AND expired = 0 AND expires_at <= ?"
+        count = self._writer.execute(f"UPDATE responses SET expired = 1, rows = x'90' WHERE {due}", (now,)).rowcount  # noqa: S608
+        self._writer.execute("DELETE FROM responses WHERE expired = 1 AND expires_at <= ?", (now - TOMBSTONE_S,))
+        return count
+
+    def _delete_rows(self, keep_from: int) -> bool:
+        """Delete one portion of journal rows that nothing needs; whether there may be more."""
+        floor = _scalar(self._writer, "SELECT min(first_row) FROM responses WHERE expired = 0")
+        first = _scalar(self._writer, "SELECT min(id) FROM journal")
+        floor = keep_from if floor is None else min(floor, keep_from)
+        if first is None or first >= floor:
+            return False
+        self._writer.execute("DELETE FROM journal WHERE id < ?", (min(floor, first + EXPIRE_ROWS_MAX),))
+        return True
 
     async def probe(self) -> None:
-        """Take up as much room as a usual commit does, and give it back."""
-        row = self.next_row
-        self.next_row += 1
-        try:
-            self._writer.execute(_INSERT_ROW, (row, 0, bytes(PROBE_BYTES)))
-            self._writer.execute("DELETE FROM journal WHERE id = ?", (row,))
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot write: {error}") from error
+        row, self.next_row = self.next_row, self.next_row + 1
+        await self._on_writer(lambda: self._probe(row))
+
+    def _probe(self, row: int) -> None:
+        """Take up as much room as a large commit does, and give it back. The row is one that no log owns."""
+        self._writer.execute(_INSERT_ROW, (row, 0, _encode([(0, bytes(PROBE_BYTES))])))
+        self._writer.execute("DELETE FROM journal WHERE id = ?", (row,))
 
     async def record_config(self, version: str, text: str, now: float) -> None:
-        self._writer.execute("INSERT OR IGNORE INTO configs VALUES (?, ?, ?)", (version, text, now))
+        sql = "INSERT OR IGNORE INTO configs VALUES (?, ?, ?)"
+        await self._on_writer(lambda: self._writer.execute(sql, (version, text, now)))
+
+    async def _on_writer(self, job: Callable[[], Any]) -> Any:
+        """Run `job` where commits run, so that it never comes between the statements of one."""
+        try:
+            if self._commits is None:
+                return job()
+            return await asyncio.get_running_loop().run_in_executor(self._commits, job)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot write: {error}") from error
 
     async def maintain(self, hold: Callable[[bool], None]) -> None:
         """A PASSIVE pass beside the commits, then a short second one with commits held, after which the WAL starts over."""
