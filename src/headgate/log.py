@@ -16,6 +16,9 @@ from headgate.events import AnyEvent, ChoiceDone, Delta, Entry, Opaque, PartStar
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.stores import JournalEntry, Record
+from headgate.telemetry.logs import fields, logger
+
+_logger = logger("log")
 
 _OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
 """Semantic events: with the first of them headers may leave."""
@@ -178,8 +181,17 @@ class Log:
                 elif kind in _NOTED:
                     self.note(seq, event)
         for reader in tuple(self.readers):
-            reader.on_commit(self, entries)
+            self._tell(reader, entries)
         self._observer.log_committed(self, entries)
+
+    def _tell(self, reader: LogReader, entries: Sequence[Entry]) -> None:
+        """A fault in one reader must not keep the others, or the other logs of the batch, from what is theirs."""
+        try:
+            reader.on_commit(self, entries)
+        except Exception as error:
+            _logger.error("a reader failed and is cut", exc_info=error, extra=fields(response=self.id))
+            self.readers.remove(reader)
+            reader.on_broken()
 
     def broken(self) -> None:
         """The store failed: what is pending will never be visible."""

@@ -289,7 +289,12 @@ class Producer:
             events.append(usage)
         self._usage = usage
         events.append(closing(status, failure, sha256=self.log.digest()))
-        self.log.append(events, self._clock.monotonic_ns())
+        try:
+            self.log.append(events, self._clock.monotonic_ns())
+        except LifecycleError as error:
+            _logger.error("illegal end", extra=fields(response=self.log.id, error=str(error)))
+            fault = Failure("internal", "A fault in the gateway ended the response.")
+            self.log.append([closing(Status.FAILED, fault, sha256=self.log.digest())], self._clock.monotonic_ns())
 
     def _estimated_usage(self, status: Status) -> Usage | None:
         """Nothing is estimated for a request that the provider never began to answer."""

@@ -148,7 +148,7 @@ class StreamReader(_Wakeable):
             self._held.append(data)
             self.wake()
         else:
-            if data:
+            if data:  # an empty chunk would end a chunked body
                 sink.write(data)
                 self._quiet_since = None
             if log.terminal is not None:
@@ -173,9 +173,10 @@ class StreamReader(_Wakeable):
     async def run(self, sink: Sink) -> None:
         """Write until the terminal is out or the client is gone. Raises `Broken`."""
         self._sink = sink
-        if self._held:
-            sink.write(b"".join(self._held))
-            self._held.clear()
+        data = b"".join(self._held)
+        if data:
+            sink.write(data)
+        self._held.clear()
         while not self.lost:
             await sink.flush()
             if self._broken:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.e2e.harness import GatewayProcess
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 10.0
 
 
 @contextmanager

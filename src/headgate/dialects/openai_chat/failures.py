@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate.dialects.compact import compact_json
 from headgate.errors import Failure
 
 MESSAGE_CHARS_MAX: Final = 2000
@@ -41,7 +42,7 @@ def error_object(
     error: dict[str, Any] = {"message": message, "type": kind, "param": param, "code": code}
     if detail:
         error.update({key: value for key, value in detail.items() if value is not None})
-    return msgspec.json.encode({"error": error})
+    return compact_json({"error": error})
 
 
 def failure_in_band(chunk: Any) -> Failure:

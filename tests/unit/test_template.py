@@ -1,0 +1,104 @@
+"""The short cut for plain chunks: that it is taken, and when it is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from headgate.dialects.openai_chat.fields import read_json
+from headgate.dialects.openai_chat.template import Template, learn
+from headgate.events import Delta, Extra
+from headgate.sse import Frame
+
+PLAIN = (
+    b'{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","system_fingerprint":"f",'
+    b'"choices":[{"index":0,"delta":{"content":"%b"},"logprobs":null,"finish_reason":null}]}'
+)
+PADDED = PLAIN[:-1] + b',"usage":null,"obfuscation":"%b"}'
+SPACED = b'{"choices": [{"index": 0, "delta": {"role": "assistant", "content": "%b"}, "finish_reason": null}]}'
+
+
+def template(data: bytes, text: str = "Hi", **delta: Any) -> Template | None:
+    return learn(data, read_json(data), [Delta(0, 0, text, **delta)])
+
+
+def match(learned: Template | None, data: bytes, event: bytes = b"") -> str | None:
+    assert learned is not None
+    found = learned.match(Frame(event, data))
+    return found.text if found else None
+
+
+@pytest.mark.parametrize("shape", [PLAIN, SPACED], ids=["compact", "spaced"])
+@pytest.mark.parametrize("text", ["a", " there", "ü", "日本", "😀", "{", "}]", "'"])
+def test_chunk_that_differs_in_its_text_alone_is_recognised(shape: bytes, text: str) -> None:
+    learned = template(shape % b"Hi")
+    assert match(learned, shape % text.encode()) == text
+
+
+@pytest.mark.parametrize("padding", [b"k3", b"9Qx", b"aB7Tq0L", b"0"])
+def test_obfuscation_may_differ_too(padding: bytes) -> None:
+    learned = template(PADDED % (b"Hi", b"PwZ"))
+    assert match(learned, PADDED % (b"a", padding)) == "a"
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"\\n", b'\\"', b"\\u0041", b"\xff", b"\xc3", b"\x00", b"\t", b"\x7f", "\u2028".encode(), b'","a":"']
+)
+def test_text_that_is_not_plain_goes_the_long_way(text: bytes) -> None:
+    assert match(template(PLAIN % b"Hi"), PLAIN % text) is None
+
+
+@pytest.mark.parametrize("padding", [b"", b"a b", b"\\u0041", b'","error":"x', "é".encode()])
+def test_obfuscation_that_is_not_plain_goes_the_long_way(padding: bytes) -> None:
+    assert match(template(PADDED % (b"Hi", b"PwZ")), PADDED % (b"a", padding)) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        PLAIN.replace(b'"m"', b'"n"') % b"a",
+        PLAIN.replace(b'"created":1', b'"created":2') % b"a",
+        PLAIN.replace(b'finish_reason":null', b'finish_reason":"stop"') % b"a",
+        PLAIN % b"a" + b" ",
+        (PLAIN % b"a")[:-1],
+        (PLAIN % b"a")[:60],
+        b"",
+    ],
+)
+def test_anything_else_that_differs_goes_the_long_way(data: bytes) -> None:
+    assert match(template(PLAIN % b"Hi"), data) is None
+
+
+def test_stream_that_was_cut_at_the_padding_is_not_taken_for_a_chunk() -> None:
+    data = PADDED % (b"a", b"PwZ")
+    assert match(template(PADDED % (b"Hi", b"PwZ")), data[: data.index(b"PwZ")]) is None
+
+
+def test_frame_with_an_event_of_its_own_goes_the_long_way() -> None:
+    assert match(template(PLAIN % b"Hi"), PLAIN % b"a", event=b"error") is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices":[{"index":0,"delta":{"content":"Hi","content":"Hi"}}]}',
+        b'{"content":"Hi","choices":[{"index":0,"delta":{"content":"Hi"}}]}',
+        b'{"choices":[{"index":0,"message":{"content":"Hi"}}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"\\u0048i"}}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"Hi"}}],"usage":{"prompt_tokens":1}}',
+        b'{"choices":[{"index":0,"delta":{"content":"Hi","tool_calls":[{"index":0}]}}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"Hi"}},{"index":1}]}',
+        b'{"choices":[{"index":0,"delta":{"content":"Hi"}}],"obfuscation":"a","obfuscation":"b"}',
+    ],
+)
+def test_nothing_is_learned_from_a_chunk_that_could_mean_something_else(data: bytes) -> None:
+    assert template(data) is None
+
+
+def test_nothing_is_learned_where_the_chunk_made_more_than_a_plain_delta() -> None:
+    data = PLAIN % b"Hi"
+    assert template(data, extra=Extra(response={"a": 1})) is None
+    assert learn(data, read_json(data), []) is None
+    assert learn(data, read_json(data), [Delta(0, 0, "H"), Delta(0, 0, "i")]) is None
+    assert template(data, text="other") is None
