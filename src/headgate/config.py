@@ -60,6 +60,7 @@ def _base_url(value: str) -> str:
     if value == SIMULATOR_URL:
         return value
     url = urlsplit(value)
+    _ = url.port  # raises ValueError for a port that is none
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
         raise ValueError("must be http://HOST[:PORT]/PATH or https://..., as the provider's official SDK takes it")
     return value

@@ -40,11 +40,14 @@ from headgate.upstream import Call, Pool
 
 ERROR_BYTES_MAX: Final = 64 * 1024
 """Of an HTTP error answer; what is beyond is an error page."""
-TICK_S: Final = 0.1
+TICK_S: Final = 0.05
 """How often deadlines are looked at; they are tens of seconds."""
 NEVER: Final = float("inf")
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 """Of a provider's answer to one request: far beyond any model, short of what would fill a disk unseen."""
+
+_NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
+"""Events that come without anything for a reader: a provider that sends only these has stalled."""
 
 _logger = logger("producer")
 
@@ -233,9 +236,7 @@ class Producer:
                 self._reasons.append(event)
             elif type(event) is Usage:
                 self._usage = event
-        if self._phase == "stall":
-            self._deadline = self._loop.time() + self.route.timeouts.stall_s
-        elif self._phase != "linger" and (len(events) > 1 or type(events[0]) not in (AttemptDescribed, Usage)):
+        if self._phase != "linger" and (len(events) > 1 or type(events[0]) not in _NO_PROGRESS):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
             events = [event for event in events if type(event) is Usage]
@@ -314,8 +315,8 @@ class Producer:
         self._deadline = self._loop.time() + seconds
 
     def tick(self, now: float) -> None:
-        """Called every `TICK_S` with the loop's time: end what is overdue."""
-        if now >= self._total_deadline:
+        """Called every `TICK_S` with the loop's time: end what is overdue, by the deadline that passed first."""
+        if self._total_deadline <= min(now, self._deadline):
             self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
         elif now < self._deadline or self._paused:
             pass

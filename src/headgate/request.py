@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class CreateRequest:
+
+class CreateRequest(msgspec.Struct, frozen=True):
     """A request for one response. `body` is the JSON object as the client sent it, in the client's dialect."""
 
     dialect: str
@@ -18,8 +18,7 @@ class CreateRequest:
     choices: int = 1
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamRequest:
+class UpstreamRequest(msgspec.Struct, frozen=True):
     """What is sent to a provider: the path under its base URL and the JSON body. `stream` is what it was asked for."""
 
     path: str

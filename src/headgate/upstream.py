@@ -190,7 +190,7 @@ class Pool:
         try:
             async with asyncio.timeout(call.connect_s):
                 connection = await self._dial()
-        except (OSError, TimeoutError, ssl.SSLError) as error:
+        except (OSError, TimeoutError, ValueError, OverflowError) as error:  # a host or port that is none, too
             if call.handler is not None:
                 why = f"no connection within {call.connect_s:g} s" if isinstance(error, TimeoutError) else str(error)
                 call.handler.on_failed(Failure("upstream_connect", f"Cannot connect to the provider: {why}."))
@@ -277,6 +277,7 @@ class _Connection(asyncio.Protocol):
         "_body",
         "_call",
         "_head_bytes",
+        "_header_bytes",
         "_headers",
         "_idle_since",
         "_in_head",
@@ -301,7 +302,8 @@ class _Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._status = 0
         self._headers: dict[str, str] = {}
-        self._head_bytes = 0
+        self._head_bytes = 0  # received while the head is incomplete
+        self._header_bytes = 0  # of the headers themselves
         self._in_head = True
         self._body: list[bytes] = []
         self.complete = False
@@ -348,7 +350,7 @@ class _Connection(asyncio.Protocol):
                 Failure("upstream_malformed" if self._in_head else "upstream_cut", f"The provider broke HTTP: {error}.")
             )
             return
-        if self._in_head and self._head_bytes > HEAD_BYTES_MAX:
+        if max(self._header_bytes, self._head_bytes if self._in_head else 0) > HEAD_BYTES_MAX:
             self._fail(Failure("upstream_too_large", "The provider's headers are over the limit."))
             return
         self._deliver()
@@ -380,6 +382,7 @@ class _Connection(asyncio.Protocol):
     # httptools callbacks
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._header_bytes += len(name) + len(value)
         self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -390,7 +393,7 @@ class _Connection(asyncio.Protocol):
         if self._call is not None:
             self._call.data = b""  # no retry from here on
         handler = self._handler()
-        if handler is not None:
+        if handler is not None and self._header_bytes <= HEAD_BYTES_MAX:
             handler.on_head(self._status, self._headers)
 
     def on_body(self, data: bytes) -> None:

@@ -8,17 +8,18 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from headgate.errors import ConfigError, StoreError
 from headgate.events import Delta, Entry, Extra, Opaque, PartKind, PartStarted, ResponseStarted, Status, Terminal
-from headgate.stores import Batch, JournalEntry, Record, Store, open_store
-from headgate.stores.sqlite import TOMBSTONE_S, SqliteStore, pack_rows, unpack_rows
+from headgate.stores import TOMBSTONE_S, Batch, JournalEntry, Record, Store, open_store
+from headgate.stores.sqlite import SqliteStore, pack_rows, unpack_rows
 
 NOW = 1_780_000_000.0
 RETENTION_S = 60.0

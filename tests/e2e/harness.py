@@ -240,15 +240,15 @@ class MountedProcess(GatewayProcess):
 class CuttingProxy:
     """A TCP proxy that can cut every connection through it, as the world between client and gateway does.
 
-    With `cut_after` the first connections are cut by themselves once so many bytes of the answer went through: one
-    figure per connection, those beyond the list live.
+    With `cut_after` the first connections that are answered are cut by themselves once so many bytes of the answer went
+    through: one figure per connection, those beyond the list live.
     """
 
     def __init__(self, target: tuple[str, int], *, cut_after: tuple[int, ...] = ()) -> None:
         self.connections = 0
         """Accepted so far."""
         self._target = target
-        self._cut_after = cut_after
+        self._cut_after = list(cut_after)
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._listener = socket.create_server((HOST, 0))
@@ -287,21 +287,33 @@ class CuttingProxy:
                 upstream = socket.create_connection(self._target)
             except OSError:
                 return
-            number, self.connections = self.connections, self.connections + 1
-            left = self._cut_after[number] if number < len(self._cut_after) else None
             with self._lock:
+                self.connections += 1
                 self._open += [client, upstream]
-            threading.Thread(target=self._pump, args=(client, upstream, None), daemon=True).start()
-            threading.Thread(target=self._pump, args=(upstream, client, left), daemon=True).start()
+            threading.Thread(target=self._pump, args=(client, upstream), daemon=True).start()
+            threading.Thread(target=self._answer, args=(upstream, client), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, left: int | None) -> None:
+    def _answer(self, source: socket.socket, sink: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            first = source.recv(65_536)
+            with self._lock:
+                left = self._cut_after.pop(0) if first and self._cut_after else None
+            if left is not None:
+                while len(first) < left and (more := source.recv(65_536)):
+                    first += more
+                first = first[:left]
+            sink.sendall(first)
+            if left is None:
+                self._pump(source, sink)
+        self._close(source, sink)
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
-                if left is not None:
-                    data, left = data[:left], left - len(data)
                 sink.sendall(data)
-                if left is not None and left <= 0:
-                    break
+        self._close(source, sink)
+
+    def _close(self, source: socket.socket, sink: socket.socket) -> None:
         for end in (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 from hypothesis import strategies as st
@@ -178,7 +179,7 @@ def read(decoder: Decoder, pieces: Sequence[bytes]) -> list[AnyEvent]:
 def cut(data: bytes, at: Iterable[int]) -> list[bytes]:
     """`data` in pieces that end at these places."""
     marks = [0, *sorted(mark % (len(data) + 1) for mark in at), len(data)]
-    return [data[start:end] for start, end in zip(marks, marks[1:], strict=False)]
+    return [data[start:end] for start, end in pairwise(marks)]
 
 
 def log(events: list[AnyEvent], *, choices: int, failed: bool = False) -> list[AnyEvent]:

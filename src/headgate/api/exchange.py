@@ -35,6 +35,7 @@ class Exchange:
     """A request to read and an answer to give, once."""
 
     __slots__ = (
+        "_headers",
         "_protocol",
         "_receive",
         "_scope",
@@ -58,13 +59,14 @@ class Exchange:
         self._send = send
         self._protocol: HeadgateProtocol | None = (scope.get("extensions") or {}).get(EXTENSION)
         self._watcher: asyncio.Task[None] | None = None
+        self._headers: dict[bytes, bytes] | None = None
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header, by its lower-case name."""
-        for key, value in self._scope["headers"]:
-            if key == name:
-                return str(value.decode("latin-1"))
-        return None
+        if self._headers is None:
+            self._headers = dict(reversed(self._scope["headers"]))
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
     def query(self) -> dict[str, str]:
         """Query parameters; the last of several counts. Raises `RequestError`."""

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
+import msgspec
+
 from headgate.errors import ConfigError
 from headgate.events import Entry
 
@@ -28,8 +30,7 @@ class JournalEntry(NamedTuple):
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """What the store knows of a response without reading its log. Can be rebuilt from the journal."""
 
     number: int

@@ -6,7 +6,8 @@ It gives up law 1 and nothing else: events still become visible only once they a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+
+import msgspec
 
 from headgate.errors import StoreError
 from headgate.events import Entry
@@ -52,7 +53,7 @@ class MemoryStore:
     async def expire(self, now: float, keep_rows_from: int) -> int:
         dead = [r for r in self._records.values() if r.terminal and r.expires_at <= now and not r.expired]
         for record in dead:
-            self._records[record.id] = replace(record, rows=(), expired=True)
+            self._records[record.id] = msgspec.structs.replace(record, rows=(), expired=True)
         for record in list(self._records.values()):
             if record.expired and record.expires_at <= now - TOMBSTONE_S:
                 del self._records[record.id]

@@ -65,9 +65,7 @@ def without_comments(body: bytes) -> bytes:
 
 def text_of(chunks: Iterable[ChatCompletionChunk], choice: int = 0) -> str:
     """The text of one choice of a stream."""
-    return "".join(
-        one.delta.content or "" for chunk in chunks for one in chunk.choices if one.index == choice
-    )
+    return "".join(one.delta.content or "" for chunk in chunks for one in chunk.choices if one.index == choice)
 
 
 def body(model: str, **fields: Any) -> dict[str, Any]:

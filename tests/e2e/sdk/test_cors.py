@@ -8,7 +8,13 @@ import pytest
 from tests.e2e.conftest import ORIGIN
 from tests.e2e.sdk.asking import post, response_id
 
-FOREIGN = ("https://evil.example", "https://app.example.evil.example", "http://app.example", "https://APP.example", "null")
+FOREIGN = (
+    "https://evil.example",
+    "https://app.example.evil.example",
+    "http://app.example",
+    "https://APP.example",
+    "null",
+)
 
 
 def preflight(http: httpx.Client, origin: str, path: str, method: str, headers: str) -> httpx.Response:
@@ -64,7 +70,10 @@ def test_answers_to_a_configured_origin_show_their_id_also_streams_and_errors(ht
 
 @pytest.mark.parametrize("origin", FOREIGN)
 def test_answers_to_a_foreign_origin_cannot_be_read_by_its_page(http: httpx.Client, origin: str) -> None:
-    for answer in (post(http, "sim-fast-t3", headers={"origin": origin}), http.get("/v1/models", headers={"origin": origin})):
+    for answer in (
+        post(http, "sim-fast-t3", headers={"origin": origin}),
+        http.get("/v1/models", headers={"origin": origin}),
+    ):
         assert answer.headers.get("access-control-allow-origin") is None
 
 

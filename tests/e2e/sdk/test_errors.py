@@ -53,7 +53,8 @@ def test_wrong_key_is_unauthorized_everywhere(locked: GatewayProcess, key: str) 
 
 
 @pytest.mark.parametrize(
-    "authorization", [None, "", "Bearer", "Bearer  x", KEY_A, f"Basic {KEY_A}", f"Bearer{KEY_A}", "Bearer \xe9", f"Bearer {KEY_A} x"]
+    "authorization",
+    [None, "", "Bearer", "Bearer  x", KEY_A, f"Basic {KEY_A}", f"Bearer{KEY_A}", "Bearer \xe9", f"Bearer {KEY_A} x"],
 )
 def test_no_readable_key_is_unauthorized(locked: GatewayProcess, authorization: str | None) -> None:
     headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
@@ -63,7 +64,7 @@ def test_no_readable_key_is_unauthorized(locked: GatewayProcess, authorization: 
         ("GET", "/v1/responses/resp_" + "0" * 32 + "/events"),
         ("POST", "/v1/chat/completions"),
     ):
-        answer = httpx.request(method, locked.url + path, headers=headers)  # type: ignore[arg-type]
+        answer = httpx.request(method, locked.url + path, headers=headers)
         assert answer.status_code == 401, path
         assert KEY_A not in answer.text
 
@@ -161,9 +162,7 @@ def test_model_that_only_the_provider_does_not_know_is_its_404(client: OpenAI) -
         ("max_tokens", "many", "max_tokens"),
     ],
 )
-def test_wrong_type_is_a_bad_request_that_names_the_field(
-    client: OpenAI, field: str, value: Any, param: str
-) -> None:
+def test_wrong_type_is_a_bad_request_that_names_the_field(client: OpenAI, field: str, value: Any, param: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.post("/chat/completions", cast_to=object, body={**body(TEXT), field: value})
     assert refused.value.code == "invalid_request"
@@ -201,7 +200,7 @@ def test_body_that_is_no_json_object_is_a_bad_request(http: httpx.Client, data: 
 
 
 def test_unpaired_surrogates_and_control_characters_in_text_do_no_harm(http: httpx.Client) -> None:
-    text = json.dumps("\x00\x1b\u2028\U0001f600 ") 
+    text = json.dumps("\x00\x1b\u2028\U0001f600 ")
     data = f'{{"model": "sim-fast-t3", "messages": [{{"role": "user", "content": {text}}}]}}'
     answer = http.post("/v1/chat/completions", content=data, headers={"content-type": "application/json"})
     assert answer.status_code == 200
@@ -233,7 +232,14 @@ def test_body_just_under_the_limit_is_served(http: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    [None, "", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/jsonx"],
+    [
+        None,
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+    ],
 )
 def test_other_media_types_are_415(http: httpx.Client, content_type: str | None) -> None:
     """What a page of a foreign origin may send without asking first is among them."""
@@ -243,7 +249,9 @@ def test_other_media_types_are_415(http: httpx.Client, content_type: str | None)
     assert answer.json()["error"]["code"] == "unsupported_media_type"
 
 
-@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=y"])
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json ;x=y"]
+)
 def test_json_media_type_may_have_parameters(http: httpx.Client, content_type: str) -> None:
     answer = http.post(
         "/v1/chat/completions", content=json.dumps(body("sim-fast-t3")), headers={"content-type": content_type}

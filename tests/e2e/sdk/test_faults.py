@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
@@ -197,7 +197,7 @@ each_mode = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "w
 
 
 @pytest.fixture(scope="module")
-def seen(gateway: GatewayProcess, http: httpx.Client) -> Iterator[dict[Case, Seen]]:
+def seen(gateway: GatewayProcess, http: httpx.Client) -> dict[Case, Seen]:
     """Everything, asked once."""
     base_url = gateway.url + "/v1"
     found: dict[Case, Seen] = {}
@@ -227,7 +227,7 @@ def seen(gateway: GatewayProcess, http: httpx.Client) -> Iterator[dict[Case, See
     for case, one in found.items():
         assert one.response_id, f"no id: {case}"
         one.object = http.get(f"/v1/responses/{one.response_id}").json()
-    yield found
+    return found
 
 
 def cases(fault: str, stream: bool) -> list[Case]:

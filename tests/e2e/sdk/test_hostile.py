@@ -167,7 +167,11 @@ def test_oversized_head_is_431(victim: GatewayProcess) -> None:
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["code"] == "headers_too_large"
 
 
-@pytest.mark.parametrize("line", [b"X-More: " + b"x" * 1000 + b"\r\n", b"X: y\r\n" * 100, b"x" * 1000], ids=["lines", "short-lines", "one-line"])
+@pytest.mark.parametrize(
+    "line",
+    [b"X-More: " + b"x" * 1000 + b"\r\n", b"X: y\r\n" * 100, b"x" * 1000],
+    ids=["lines", "short-lines", "one-line"],
+)
 def test_head_that_never_ends_is_431_and_the_memory_stays(victim: GatewayProcess, line: bytes) -> None:
     served_alone(victim)
     before = victim.resident_bytes()
@@ -225,9 +229,7 @@ def test_connection_that_says_nothing_is_dropped(victim: GatewayProcess) -> None
 
 @pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
 def test_body_that_never_ends_is_408(victim: GatewayProcess, framing: str) -> None:
-    request = head(
-        victim, "POST", "/v1/chat/completions", "Content-Type: application/json", framing, close=False
-    )
+    request = head(victim, "POST", "/v1/chat/completions", "Content-Type: application/json", framing, close=False)
     for begun in (b"", b'5\r\n{"mod\r\n' if "chunked" in framing else b'{"mod'):
         answer = ask(victim, request + begun)
         assert status_of(answer) == 408
@@ -264,9 +266,7 @@ def test_endless_chunked_body_is_413_and_the_memory_stays(victim: GatewayProcess
     piece = b"10000\r\n" + b" " * 65_536 + b"\r\n"
     with connected(victim) as connection:
         connection.sendall(
-            head(
-                victim, "POST", "/v1/chat/completions", "Content-Type: application/json", "Transfer-Encoding: chunked"
-            )
+            head(victim, "POST", "/v1/chat/completions", "Content-Type: application/json", "Transfer-Encoding: chunked")
         )
         with contextlib.suppress(ConnectionError):
             for _ in range(1000):
@@ -307,7 +307,10 @@ def test_pipelined_requests_are_answered_in_order(victim: GatewayProcess) -> Non
         + head(victim, "GET", "/v1/models"),
     )
     assert re.findall(rb"HTTP/1\.1 (\d+)", answer) == [b"200", b"200", b"200", b"404", b"200"]
-    order = [answer.index(mark) for mark in (b"data: [DONE]", b'{"status":"ok"}', b"chat.completion\"", b"not_found", b'"list"')]
+    order = [
+        answer.index(mark)
+        for mark in (b"data: [DONE]", b'{"status":"ok"}', b'chat.completion"', b"not_found", b'"list"')
+    ]
     assert order == sorted(order)
 
 
@@ -330,6 +333,7 @@ def test_every_pipelined_answer_is_the_one_to_its_request(
 ) -> None:
     """The second request is there before the first is answered, the third comes while the second waits."""
     with connected(victim) as connection:
+        connection.settimeout(3)
         connection.sendall(creation(victim, body("sim-t10-r50-f0", **first), close=False))
         connection.sendall(creation(victim, body("sim-t20-r50-f0", **second), close=False))
         answer = b""
