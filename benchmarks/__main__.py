@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -52,18 +53,44 @@ Cells = dict[tuple[str, str], Cell]
 """By scenario and target."""
 
 
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def play(load: Load, port: int, key: str, halfway: Callable[[], None] | None = None) -> Outcome:
+    """One load, on an event loop of its own. A signal to stop is `KeyboardInterrupt`, never a wrong answer."""
+
+    async def go() -> Outcome:
+        task = asyncio.current_task()
+        assert task is not None
+        for number in STOP_SIGNALS:
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await Run(load, port, key).run(halfway=halfway)
+
+    try:
+        return uvloop.run(go())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        heed_signals()
+
+
+def heed_signals() -> None:
+    """Take SIGTERM as Ctrl-C, so that everything that was started is ended."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, stop)
+
+
 def measure(scenario: Scenario, target: Target, running: Running, *, quick: bool) -> tuple[Sample, float | None]:
     """One run; with it, the share of a core that others used meanwhile."""
     memory: list[int | None] = [machine.resident_bytes(running.pid) if running.pid else None]
     load = scenario.sized(quick=quick)
-
-    async def go() -> Outcome:
-        run = Run(load, running.port, target.key)
-        return await run.run(halfway=lambda: memory.append(machine.resident_bytes(running.pid)))
-
     started, busy = time.monotonic(), machine.busy_s()
     cpu, ours = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
-    outcome = uvloop.run(go())
+    outcome = play(load, running.port, target.key, lambda: memory.append(machine.resident_bytes(running.pid)))
     cpu_after, ours_after = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
     busy_after, elapsed = machine.busy_s(), time.monotonic() - started
     used = None if cpu is None or cpu_after is None or not running.pid else cpu_after - cpu
@@ -102,7 +129,7 @@ def run_target(
     for number, group in enumerate(groups):
         with targets.running(target, folder / f"{target.name}-{number}", provider_port, cores.gateway) as running:
             for load in () if group[0].fresh else WARM_UP:
-                uvloop.run(_warm_up(load, running.port, target.key))
+                play(load, running.port, target.key)
             for scenario in group:
                 sample, foreign = measure(scenario, target, running, quick=quick)
                 cell = cells.setdefault((scenario.name, target.name), Cell())
@@ -110,10 +137,6 @@ def run_target(
                 cell.problems += problems(sample.outcome)
                 if foreign is not None:
                     cell.foreign.append(foreign)
-
-
-async def _warm_up(load: Load, port: int, key: str) -> None:
-    await Run(load, port, key).run()
 
 
 def show(out: Console, chosen: Sequence[Scenario], found: Sequence[Target], cells: Cells) -> bool:
@@ -220,11 +243,7 @@ def main(
         raise typer.Exit(1)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _stop)
+    heed_signals()
     sys.argv[0] = "python -m benchmarks"
     typer.run(main)

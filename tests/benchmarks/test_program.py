@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from benchmarks import machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,3 +28,17 @@ def test_scenario_that_does_not_exist_is_refused_with_those_that_do() -> None:
     done = run("--scenario", "storm")
     assert done.returncode == 2
     assert "paced, flood, whole, alone, open" in done.stdout
+
+
+def test_run_that_is_stopped_says_so_and_leaves_nothing_running() -> None:
+    command = [sys.executable, "-m", "benchmarks", "--scenario", "paced", "--target", "direct"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as started:
+        assert started.stdout is not None
+        said = started.stdout.readline()
+        assert "repeat 1" in said, "the mock provider answers by now"
+        children = machine.tree(started.pid)[1:]
+        started.send_signal(signal.SIGTERM)
+        said += started.stdout.read()
+        assert started.wait(timeout=30) == 130, said
+    assert "Stopped" in said
+    assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

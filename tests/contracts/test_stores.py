@@ -111,8 +111,7 @@ async def finished_log(store: Store, *, rows: int = 3, expires_at: float = 0.0) 
     """A whole log over that many commits."""
     record = a_record(store, expires_at=expires_at)
     used = [await commit(store, [started(record)], record)]
-    for seq in range(2, rows):
-        used.append(await commit(store, [text(record, seq, "word")]))
+    used += [await commit(store, [text(record, seq, "word")]) for seq in range(2, rows)]
     record = ended(record, last_seq=rows, rows=[*used, store.next_row])
     last = JournalEntry(record.number, Entry(rows, 1, (Terminal(Status.COMPLETED),)))
     await commit(store, [last], record)
@@ -172,7 +171,7 @@ def test_batch_with_several_logs_gives_each_reader_its_own_entries(place: Place)
 def test_rows_come_back_in_the_order_asked_for(place: Place) -> None:
     async def story(store: Store) -> None:
         record = a_record(store)
-        rows = [await commit(store, [text(record, n + 2, str(n))], *[record][:1]) for n in range(20)]
+        rows = [await commit(store, [text(record, n + 2, str(n))], record) for n in range(20)]
         assert rows == sorted(rows), "rows count upwards"
         assert await texts(store, record, rows) == [str(n) for n in range(20)]
         assert await texts(store, record, rows[5:9]) == ["5", "6", "7", "8"]
@@ -491,7 +490,7 @@ def test_text_that_cannot_be_encoded_fails_the_commit_and_nothing_else(tmp_path:
 
 
 _FULL_DISK = """
-import asyncio, resource, sys
+import asyncio, os, resource, sys
 from headgate.errors import StoreError
 from headgate.events import Delta, Entry
 from headgate.stores import Batch, JournalEntry, Record
@@ -504,7 +503,7 @@ async def main(path):
     store.commit(Batch(1, [JournalEntry(1, Entry(1, 1, (Delta(0, 0, "a"),)))], [record]), done.append)
     store.next_row = 2
     assert done == [None], done
-    base = __import__("os").stat(path + "-wal").st_size
+    base = os.stat(path + "-wal").st_size
     hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
     outcomes = []
     for extra in range(0, 120_000, 4096):
@@ -517,7 +516,7 @@ async def main(path):
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         [(found, rows)] = await store.unfinished()
         assert rows == [1], (extra, rows)
-        base = __import__("os").stat(path + "-wal").st_size
+        base = os.stat(path + "-wal").st_size
     assert "full" in outcomes and "room" in outcomes, outcomes
     await store.close()
 

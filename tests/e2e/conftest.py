@@ -16,39 +16,35 @@ KINDS = {"served": GatewayProcess, "mounted": MountedProcess}
 ORIGIN = "https://app.example"
 """The one origin whose scripts may call."""
 
-SHARED = config(
-    server=f'heartbeat_s = 0.2\ncors_origins = ["{ORIGIN}"]\nbody_bytes_max = 1048576\nbody_timeout_s = 1.0\n',
-    providers="""
-[[providers]]
-name = "sim"
-base_url = "simulator:"
-[[providers]]
-name = "streamed"
-base_url = "simulator:"
-[[providers]]
-name = "whole"
-base_url = "simulator:"
-[[providers]]
-name = "unstreamable"
-base_url = "simulator:"
-streaming = false
-[[providers]]
-name = "dead"
-base_url = "http://127.0.0.1:1/v1"
-""",
-    routes="".join(
-        f'[[routes]]\nmodel = "{model}"\nto = ["{provider}/*"]\n{more}\n'
-        for model, provider, more in (
-            ("sim*", "sim", f"timeouts = {TIMEOUTS}"),
-            ("streamed/*", "streamed", 'upstream = "stream"'),
-            ("whole/*", "whole", 'upstream = "whole"'),
-            ("unstreamable/*", "unstreamable", ""),
-            ("dead/*", "dead", ""),
-        )
-    ),
+PROVIDERS_AND_ROUTES = (
+    # requests for `<name>/<model>` lead to the provider of that name; "sim*" is `sim`
+    ("sim", "", ""),
+    ("streamed", "", 'upstream = "stream"'),
+    ("whole", "", 'upstream = "whole"'),
+    ("unstreamable", "streaming = false", ""),
+    ("hasty", "", f"timeouts = {TIMEOUTS}"),
 )
-"""Heartbeats are far too frequent, so that every slow answer shows whether a client survives them. Models that begin with
-``sim`` have short timeouts, all others have the usual ones."""
+"""Only `hasty` has short timeouts: tests that do not wait for one must not run into one on a busy machine."""
+
+
+def configured(
+    *, server: str = "", keys: str = "", store: str = 'url = "sqlite:///headgate.db"', level: str = "info"
+) -> str:
+    """A configuration with every kind of provider and route."""
+    providers, routes = "", ""
+    for name, provider, route in PROVIDERS_AND_ROUTES:
+        model = "sim*" if name == "sim" else f"{name}/*"
+        providers += f'[[providers]]\nname = "{name}"\nbase_url = "simulator:"\n{provider}\n'
+        routes += f'[[routes]]\nmodel = "{model}"\nto = ["{name}/*"]\n{route}\n'
+    providers += '[[providers]]\nname = "dead"\nbase_url = "http://127.0.0.1:1/v1"\n'
+    routes += '[[routes]]\nmodel = "dead/*"\nto = ["dead/*"]\n'
+    return config(server=server, store=store, providers=providers, routes=routes, keys=keys, level=level)
+
+
+SHARED = configured(
+    server=f'heartbeat_s = 0.2\ncors_origins = ["{ORIGIN}"]\nbody_bytes_max = 1048576\nbody_timeout_s = 1.0\n'
+)
+"""Heartbeats are far too frequent, so that every slow answer shows whether a client survives them."""
 
 
 @pytest.fixture(scope="session", params=list(KINDS))

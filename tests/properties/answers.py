@@ -83,12 +83,13 @@ CHOICES: Final = st.builds(
 ANSWERS: Final = st.builds(
     Answer,
     envelope=st.fixed_dictionaries(
-        {"id": WORDS, "model": WORDS}, optional={"system_fingerprint": WORDS, "service_tier": WORDS}
+        {"id": WORDS, "model": WORDS},
+        optional={"system_fingerprint": WORDS, "service_tier": st.sampled_from(["default", "priority"])},
     ),
     choices=st.lists(CHOICES, min_size=1, max_size=3).map(tuple),
     extra=st.dictionaries(st.sampled_from(["provider", "timings"]), st.integers(0, 9) | WORDS, max_size=2),
     usage=st.none()
-    | st.fixed_dictionaries({"prompt_tokens": st.integers(0, 99), "completion_tokens": st.integers(0, 99)}),
+    | st.fixed_dictionaries({f"{what}_tokens": st.integers(0, 99) for what in ("prompt", "completion", "total")}),
 )
 
 
@@ -104,8 +105,8 @@ def whole_body(answer: Answer) -> bytes:
         if choice.calls:
             message["tool_calls"] = [_call(call, "".join(call.arguments)) for call in choice.calls]
         if choice.annotations:
-            message["annotations"] = list(choice.annotations)
-        beside = {"logprobs": {"content": list(choice.logprobs)}} if choice.logprobs else {}
+            message["annotations"] = [_annotation(value) for value in choice.annotations]
+        beside = {"logprobs": {"content": [_logprob(value) for value in choice.logprobs]}} if choice.logprobs else {}
         choices.append({"index": index, "message": message, "finish_reason": choice.finish} | beside)
     usage = {"usage": answer.usage} if answer.usage else {}
     return json.dumps(
@@ -137,6 +138,15 @@ def _call(call: Call, arguments: str) -> dict[str, Any]:
     return {"id": call.id, "type": "function", "function": function} | call.extra
 
 
+def _logprob(value: int) -> dict[str, Any]:
+    return {"token": str(value), "logprob": -value, "bytes": None, "top_logprobs": []}
+
+
+def _annotation(value: int) -> dict[str, Any]:
+    citation = {"url": "https://example.com/", "title": str(value), "start_index": 0, "end_index": value}
+    return {"type": "url_citation", "url_citation": citation}
+
+
 def _choice_chunks(index: int, choice: Choice) -> list[dict[str, Any]]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     deltas += [{choice.reasoning_name: text} for text in choice.reasoning]
@@ -153,13 +163,8 @@ def _choice_chunks(index: int, choice: Choice) -> list[dict[str, Any]]:
     ]
     chunks: list[dict[str, Any]] = [{"index": index, "delta": delta, "finish_reason": None} for delta in deltas]
     for number, value in enumerate(choice.logprobs):
-        chunks[number % len(chunks)].setdefault("logprobs", {"content": []})["content"].append(value)
-    ordered = [value for chunk in chunks for value in chunk.get("logprobs", {"content": []})["content"]]
-    if ordered != list(choice.logprobs):  # more of them than chunks: all at once, so that their order stays
-        for chunk in chunks:
-            chunk.pop("logprobs", None)
-        chunks[0]["logprobs"] = {"content": list(choice.logprobs)}
-    chunks += [{"index": index, "delta": {"annotations": [value]}} for value in choice.annotations]
+        chunks[min(number, len(chunks) - 1)].setdefault("logprobs", {"content": []})["content"].append(_logprob(value))
+    chunks += [{"index": index, "delta": {"annotations": [_annotation(value)]}} for value in choice.annotations]
     chunks.append({"index": index, "delta": {}, "finish_reason": choice.finish})
     return chunks
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given, settings
@@ -36,14 +37,24 @@ def given_whole(answer: Answer) -> list[AnyEvent]:
     return log(events, choices=len(answer.choices))
 
 
+def within_the_sdk(answer: Answer) -> Answer:
+    """Without what the SDK's accumulator refuses: foreign reasons, lists that grow unindexed, and choices whose first
+    text does not come in order of their index.
+    """
+    choices = (
+        replace(choice, annotations=choice.annotations[:1], finish="stop" if choice.finish == "eos" else choice.finish)
+        for choice in answer.choices[:1]
+    )
+    return replace(answer, choices=tuple(choices))
+
+
 def sdk_snapshot(stream: bytes) -> Any:
     """What the official SDK accumulates from a stream of ours."""
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
     for frame in SseDecoder().feed(stream):
         if frame.data == b"[DONE]":
             continue
-        chunk = ChatCompletionChunk.construct(**json.loads(frame.data))
-        state.handle_chunk(ChatCompletionChunk.model_validate(chunk.model_dump(), strict=False))
+        state.handle_chunk(ChatCompletionChunk.construct(**json.loads(frame.data)))
     return state.current_completion_snapshot
 
 
@@ -77,8 +88,8 @@ def test_stream_of_ours_decodes_to_the_answer_it_was_made_of(answer: Answer, dat
     assert payload(log(again, choices=len(answer.choices))) == payload(events)
 
 
-@settings(max_examples=share(10_000))
-@given(ANSWERS.filter(lambda answer: all(choice.finish != "eos" for choice in answer.choices)), st.data())
+@settings(max_examples=share(4_000))
+@given(ANSWERS.map(within_the_sdk), st.data())
 def test_official_sdk_accumulates_our_stream_to_our_whole_answer(answer: Answer, data: st.DataObject) -> None:
     events = streamed(answer, data)
     snapshot = sdk_snapshot(frames(events))

@@ -31,7 +31,7 @@ def settings(
         to=["p/*"],
         on_disconnect=on_disconnect,
         grace_s=grace_s,
-        timeouts=Timeouts(**timeouts),  # type: ignore[arg-type]
+        timeouts=Timeouts(**timeouts),
     )
     return Config(
         server=Server(commit_after_s=commit_after_s),

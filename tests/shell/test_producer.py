@@ -11,7 +11,7 @@ import pytest
 
 from headgate.events import Blame, Delta, Status
 from headgate.upstream import HEAD_BYTES_MAX
-from tests.shell.asking import ask, gateway
+from tests.shell.asking import ask, gateway, settings
 from tests.shell.provider import (
     CHUNKED,
     CLOSED,
@@ -147,14 +147,14 @@ def test_connection_that_is_not_made_in_time_is_a_connect_failure() -> None:
 def test_host_that_cannot_be_connected_to_is_a_connect_failure(host: str) -> None:
     """One that does not resolve, one that no resolver takes, and a port there is not."""
 
+    try:
+        settings(f"http://{host}/v1")
+    except ValueError:
+        return  # refusing the configuration is just as good
+
     async def test() -> None:
-        try:
-            async with gateway(f"http://{host}/v1", connect_s=1) as opened:
-                async with asyncio.timeout(2):
-                    terminal = await ask(opened).ended()
-                assert terminal.code == "upstream_connect"
-        except ValueError as error:  # refusing the configuration is just as good
-            assert "base_url" in str(error)
+        async with gateway(f"http://{host}/v1", connect_s=1) as opened, asyncio.timeout(2):
+            assert (await ask(opened).ended()).code == "upstream_connect"
 
     run(test)
 
@@ -163,9 +163,7 @@ def test_host_that_cannot_be_connected_to_is_a_connect_failure(host: str) -> Non
 
 
 def test_provider_that_never_answers_fails_after_the_first_token_timeout() -> None:
-    check(
-        says_and_waits(), status=Status.FAILED, code="upstream_first_token_timeout", first_token_s=SILENCE_S
-    )
+    check(says_and_waits(), status=Status.FAILED, code="upstream_first_token_timeout", first_token_s=SILENCE_S)
 
 
 def test_head_and_role_are_no_first_token() -> None:
@@ -221,9 +219,7 @@ _EMPTY_DELTA = [{"index": 0, "delta": {}, "finish_reason": None}]
 )
 def test_noise_is_no_progress(noise: bytes) -> None:
     """Only semantic events are: a provider may not keep a dead answer open with anything else."""
-    check(
-        _chatter(noise), status=Status.FAILED, code="upstream_stalled", text="Hel", stall_s=0.15, total_s=1.5
-    )
+    check(_chatter(noise), status=Status.FAILED, code="upstream_stalled", text="Hel", stall_s=0.15, total_s=1.5)
 
 
 def test_every_token_is_progress() -> None:
@@ -390,7 +386,12 @@ def test_connection_that_says_close_is_not_used_again() -> None:
 
 
 def test_body_cut_inside_a_chunk_is_a_failure() -> None:
-    check(says_and_closes(CHUNKED, chunk(word("Hel")), b"ff\r\ndata: {"), status=Status.FAILED, code="upstream_cut", text="Hel")
+    check(
+        says_and_closes(CHUNKED, chunk(word("Hel")), b"ff\r\ndata: {"),
+        status=Status.FAILED,
+        code="upstream_cut",
+        text="Hel",
+    )
 
 
 def test_body_that_ends_cleanly_too_early_is_a_failure() -> None:
@@ -509,7 +510,9 @@ def test_content_that_is_no_stream_is_malformed() -> None:
     )
 
 
-@pytest.mark.parametrize("garbage", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/9.9 oops\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x15\x03\x01\x00\x02\x02\x46", b"HTTP/9.9 oops\r\n\r\n"]
+)
 def test_peer_that_speaks_no_http_is_malformed(garbage: bytes) -> None:
     check(says_and_waits(garbage), status=Status.FAILED, code="upstream_malformed")
 
@@ -528,9 +531,7 @@ def test_headers_over_the_limit_are_a_failure_however_they_arrive(pieces: int) -
 
 
 def test_line_over_the_limit_is_a_failure() -> None:
-    check(
-        says_and_waits(CHUNKED, chunk(b"data: " + b"x" * 9_000_000)), status=Status.FAILED, code="upstream_too_large"
-    )
+    check(says_and_waits(CHUNKED, chunk(b"data: " + b"x" * 9_000_000)), status=Status.FAILED, code="upstream_too_large")
 
 
 # cancelling

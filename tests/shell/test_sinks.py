@@ -74,7 +74,7 @@ async def serving(kind: str, scenario: Scenario, *, stall_s: float = 5.0) -> Asy
     """The app under uvicorn with our protocol class, on a free port."""
     house = House(kind, scenario, stall_s=stall_s)
     settings = uvicorn.Config(
-        house,  # type: ignore[arg-type]
+        house,
         port=0,
         http=HeadgateProtocol,
         ws="none",
@@ -91,7 +91,7 @@ async def serving(kind: str, scenario: Scenario, *, stall_s: float = 5.0) -> Asy
         yield house
     finally:
         for connection in tuple(server.server_state.connections):
-            connection.transport.abort()  # type: ignore[union-attr]
+            connection.transport.abort()
         await until(lambda: not server.server_state.connections)
         for listener in server.servers:
             listener.close()
@@ -247,24 +247,24 @@ def test_client_that_takes_little_but_steadily_is_not_cut(kind: str) -> None:
 
 def test_client_that_goes_while_the_sink_is_paused_is_noticed_at_once(kind: str) -> None:
     """Its reader waits in `flush`; if that went on for `write_stall_s`, the provider would be paid for nobody."""
-    paused = asyncio.Event()
+    written: list[float] = []
     finished: list[float] = []
+    houses: list[House] = []
 
     async def scenario(sink: Sink) -> None:
-        while not sink.paused:
-            sink.write(PIECE)
-        if isinstance(sink, SendSink):
-            asyncio.get_running_loop().call_later(0.05, paused.set)
-        else:
-            paused.set()
         with contextlib.suppress(ClientStalledError):
-            await sink.flush()
+            while not houses[0].lost.is_set():
+                while not sink.paused:
+                    sink.write(PIECE)
+                    written.append(time.monotonic())
+                await sink.flush()
         finished.append(time.monotonic())
 
     async def test() -> None:
         async with serving(kind, scenario, stall_s=1.0) as house:
+            houses.append(house)
             async with client(house):
-                await paused.wait()
+                await until(lambda: written and time.monotonic() - written[-1] > 0.05)
             left_at = time.monotonic()
             await house.lost.wait()
             await until(lambda: finished)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from headgate.dialects.openai_chat.decode import StreamDecoder
 from headgate.dialects.openai_chat.fields import read_json
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import Delta, Extra
@@ -94,6 +95,16 @@ def test_frame_with_an_event_of_its_own_goes_the_long_way() -> None:
 )
 def test_nothing_is_learned_from_a_chunk_that_could_mean_something_else(data: bytes) -> None:
     assert template(data) is None
+
+
+def test_same_bytes_make_a_new_part_once_another_part_began() -> None:
+    decoder = StreamDecoder(attempt=1, choices=1)
+    text, reasoning = (
+        b'data: {"choices":[{"index":0,"delta":{"%b":"a"}}]}\n\n' % n for n in (b"content", b"reasoning")
+    )
+    events = decoder.feed(text * 3 + reasoning + text)
+    parts = [event.part for event in events if isinstance(event, Delta)]
+    assert parts == [0, 0, 0, 1, 2]
 
 
 def test_nothing_is_learned_where_the_chunk_made_more_than_a_plain_delta() -> None:

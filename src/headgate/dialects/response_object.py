@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from headgate.assemble import ChoiceFold, Fold, PartFold
 from headgate.dialects.calls import made_up_call_id
-from headgate.events import PartKind, Status, Terminal, Usage
+from headgate.events import PartKind, ResponseStarted, Status, Terminal, Usage
 from headgate.ids import suffix
 
 _STATUS: Final = {
@@ -45,31 +45,34 @@ def response_object(fold: Fold, *, first_output_ms: float | None, duration_ms: f
         "usage": _usage(fold.usage) if fold.usage else None,
         "error": _error(terminal) if terminal and not terminal.status.successful else None,
         "incomplete_details": {"reason": _INCOMPLETE[status]} if status in _INCOMPLETE else None,
-        "headgate": {
-            "terminal": _terminal(terminal) if terminal else None,
-            "seq": fold.seq,
-            "dialect": started.dialect,
-            "requested_model": started.model,
-            "route": started.route,
-            "policy": started.policy,
-            "policy_version": started.policy_version,
-            "config_version": started.config_version,
-            "attempts": [
-                {
-                    "attempt": a.attempt,
-                    "provider": a.provider,
-                    "model": a.model,
-                    "code": fold.ended[a.attempt].code if a.attempt in fold.ended else None,
-                }
-                for a in fold.attempts
-            ],
-            "watermarks": _watermarks(fold),
-            "choices": [_choice(started.id, index, choice) for index, choice in sorted(fold.choices.items())],
-            "usage_estimated": bool(fold.usage and fold.usage.estimated),
-            "sha256": terminal.sha256 if terminal else None,
-            "first_output_ms": first_output_ms,
-            "duration_ms": duration_ms,
-        },
+        "headgate": _headgate(fold, started) | {"first_output_ms": first_output_ms, "duration_ms": duration_ms},
+    }
+
+
+def _headgate(fold: Fold, started: ResponseStarted) -> dict[str, Any]:
+    terminal = fold.terminal
+    return {
+        "terminal": _terminal(terminal) if terminal else None,
+        "seq": fold.seq,
+        "dialect": started.dialect,
+        "requested_model": started.model,
+        "route": started.route,
+        "policy": started.policy,
+        "policy_version": started.policy_version,
+        "config_version": started.config_version,
+        "attempts": [
+            {
+                "attempt": a.attempt,
+                "provider": a.provider,
+                "model": a.model,
+                "code": fold.ended[a.attempt].code if a.attempt in fold.ended else None,
+            }
+            for a in fold.attempts
+        ],
+        "watermarks": _watermarks(fold),
+        "choices": [_choice(started.id, index, choice) for index, choice in sorted(fold.choices.items())],
+        "usage_estimated": bool(fold.usage and fold.usage.estimated),
+        "sha256": terminal.sha256 if terminal else None,
     }
 
 

@@ -16,8 +16,8 @@ import pytest
 
 from tests import needs
 from tests.e2e.browser.chromium import chromium
-from tests.e2e.conftest import KINDS
-from tests.e2e.harness import HOST, CuttingProxy, GatewayProcess, config
+from tests.e2e.conftest import KINDS, configured
+from tests.e2e.harness import HOST, CuttingProxy, GatewayProcess
 from tests.e2e.sdk.asking import frames
 
 pytestmark = needs.chromium
@@ -71,7 +71,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, gateways: dict[str, Gatewa
     directory = tmp_path_factory.mktemp("browser")
     with contextlib.ExitStack() as stack:
         port = stack.enter_context(pages(contents))
-        text = config(server=f'cors_origins = ["http://{HOST}:{port}"]')
+        text = configured(server=f'cors_origins = ["http://{HOST}:{port}"]')
         for kind, process in KINDS.items():
             gateways[kind] = stack.enter_context(process.start(text, directory=directory / kind))
         arguments = []

@@ -86,9 +86,10 @@ def test_usage_comes_where_it_was_asked_for_and_counts_the_same(client: OpenAI, 
 
 
 def test_tokens_arrive_one_by_one_and_not_at_the_end(client: OpenAI) -> None:
-    stream = client.chat.completions.create(model="sim-t50-r20-f0", messages=MESSAGES, stream=True)
-    first = [next(stream) for _ in range(3)]
-    assert text_of(first)
+    raw = client.chat.completions.with_raw_response.create(model="sim-t500-r20-f0", messages=MESSAGES, stream=True)
+    stream = raw.parse()
+    assert text_of([next(stream) for _ in range(3)])
+    assert client.responses.retrieve(raw.headers["headgate-response-id"]).status == "in_progress"
     stream.close()
 
 

@@ -11,52 +11,65 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.e2e.conftest import KINDS, ORIGIN
-from tests.e2e.harness import ROUTES, GatewayProcess, config
+from tests.e2e.conftest import KINDS, ORIGIN, configured
+from tests.e2e.harness import GatewayProcess
 from tests.e2e.sdk.asking import MESSAGES, TEXT, body, key_hash, post, response_id
 
 KEY_A, KEY_B = "hg-key-of-a", "hg-key-of-b"
 KEYS = "".join(f'[[keys]]\nname = "{name}"\nhash = "{key_hash(key)}"\n' for name, key in (("a", KEY_A), ("b", KEY_B)))
-ONLY_FAST = ROUTES.replace('"sim*"', '"sim-fast*"')
 
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def locked(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway with two keys."""
-    text = config(keys=KEYS, server=f'cors_origins = ["{ORIGIN}"]')
+    text = configured(keys=KEYS, server=f'cors_origins = ["{ORIGIN}"]')
     with KINDS[request.param].start(text, directory=tmp_path_factory.mktemp("locked")) as gateway:
         yield gateway
 
 
-def as_owner(gateway: GatewayProcess, key: str) -> OpenAI:
-    return OpenAI(base_url=gateway.url + "/v1", api_key=key, max_retries=0, timeout=30)
+@pytest.fixture(scope="module")
+def stranger(locked: GatewayProcess) -> Iterator[OpenAI]:
+    """The SDK; `as_owner` gives it a key."""
+    with OpenAI(base_url=locked.url + "/v1", api_key="none", max_retries=0, timeout=30) as sdk:
+        yield sdk
+
+
+@pytest.fixture(scope="module")
+def door(locked: GatewayProcess) -> Iterator[httpx.Client]:
+    """Plain HTTP without a key."""
+    with httpx.Client(base_url=locked.url, timeout=30) as plain:
+        yield plain
+
+
+def as_owner(stranger: OpenAI, key: str) -> OpenAI:
+    return stranger.with_options(api_key=key)
 
 
 # keys
 
 
 @pytest.mark.parametrize("key", ["wrong", KEY_A + "x", KEY_A[:-1], key_hash(KEY_A), "x" * 10_000])
-def test_wrong_key_is_unauthorized_everywhere(locked: GatewayProcess, key: str) -> None:
-    with as_owner(locked, key) as sdk:
-        for ask in (
-            lambda: sdk.models.list(),
-            lambda: sdk.models.retrieve("sim"),
-            lambda: sdk.chat.completions.create(model="sim", messages=MESSAGES),
-            lambda: sdk.chat.completions.create(model="sim", messages=MESSAGES, stream=True),
-            lambda: sdk.responses.retrieve("resp_" + "0" * 32),
-            lambda: sdk.responses.cancel("resp_" + "0" * 32),
-        ):
-            with pytest.raises(openai.AuthenticationError) as refused:
-                ask()
-            assert refused.value.code == "unauthorized"
-            assert refused.value.response.headers["www-authenticate"] == "Bearer"
+def test_wrong_key_is_unauthorized_everywhere(stranger: OpenAI, key: str) -> None:
+    sdk = as_owner(stranger, key)
+    for ask in (
+        lambda: sdk.models.list(),
+        lambda: sdk.models.retrieve("sim"),
+        lambda: sdk.chat.completions.create(model="sim", messages=MESSAGES),
+        lambda: sdk.chat.completions.create(model="sim", messages=MESSAGES, stream=True),
+        lambda: sdk.responses.retrieve("resp_" + "0" * 32),
+        lambda: sdk.responses.cancel("resp_" + "0" * 32),
+    ):
+        with pytest.raises(openai.AuthenticationError) as refused:
+            ask()
+        assert refused.value.code == "unauthorized"
+        assert refused.value.response.headers["www-authenticate"] == "Bearer"
 
 
 @pytest.mark.parametrize(
     "authorization",
     [None, "", "Bearer", "Bearer  x", KEY_A, f"Basic {KEY_A}", f"Bearer{KEY_A}", "Bearer \xe9", f"Bearer {KEY_A} x"],
 )
-def test_no_readable_key_is_unauthorized(locked: GatewayProcess, authorization: str | None) -> None:
+def test_no_readable_key_is_unauthorized(door: httpx.Client, authorization: str | None) -> None:
     headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
     for method, path in (
         ("GET", "/v1/models"),
@@ -64,54 +77,53 @@ def test_no_readable_key_is_unauthorized(locked: GatewayProcess, authorization: 
         ("GET", "/v1/responses/resp_" + "0" * 32 + "/events"),
         ("POST", "/v1/chat/completions"),
     ):
-        answer = httpx.request(method, locked.url + path, headers=headers)
+        answer = door.request(method, path, headers=headers)
         assert answer.status_code == 401, path
         assert KEY_A not in answer.text
 
 
-def test_health_needs_no_key(locked: GatewayProcess) -> None:
-    assert httpx.get(locked.url + "/healthz").status_code == 200
-    assert httpx.get(locked.url + "/readyz").status_code == 200
+def test_health_needs_no_key(door: httpx.Client) -> None:
+    assert door.get("/healthz").status_code == 200
+    assert door.get("/readyz").status_code == 200
 
 
-def test_right_key_is_served_and_the_scheme_is_spelt_as_one_likes(locked: GatewayProcess) -> None:
-    with as_owner(locked, KEY_A) as sdk:
-        assert sdk.chat.completions.create(model="sim-fast-t3", messages=MESSAGES).choices[0].message.content
+def test_right_key_is_served_and_the_scheme_is_spelt_as_one_likes(stranger: OpenAI, door: httpx.Client) -> None:
+    sdk = as_owner(stranger, KEY_A)
+    assert sdk.chat.completions.create(model="sim-fast-t3", messages=MESSAGES).choices[0].message.content
     for scheme in ("Bearer", "bearer", "BEARER"):
-        assert httpx.get(locked.url + "/v1/models", headers={"authorization": f"{scheme} {KEY_A}"}).status_code == 200
+        assert door.get("/v1/models", headers={"authorization": f"{scheme} {KEY_A}"}).status_code == 200
 
 
-def test_response_of_another_key_is_answered_like_one_that_never_was(locked: GatewayProcess) -> None:
+def test_response_of_another_key_is_answered_like_one_that_never_was(door: httpx.Client) -> None:
     """The same status, headers and bytes on every endpoint, for a response that runs and one that has ended."""
     as_a, as_b = ({"authorization": f"Bearer {key}"} for key in (KEY_A, KEY_B))
-    with httpx.Client(base_url=locked.url, timeout=30) as http:
-        ended = response_id(http.post("/v1/chat/completions", json=body("sim-fast-t3"), headers=as_a))
-        with http.stream(
-            "POST", "/v1/chat/completions", json=body("sim-t5000-r50-f0", stream=True), headers=as_a
-        ) as answer:
-            running = response_id(answer)
-            for id_ in (ended, running):
-                for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/events?after=1"), ("POST", "/cancel")):
-                    theirs = http.request(method, f"/v1/responses/{id_}{path}", headers=as_b)
-                    nobodys = http.request(method, f"/v1/responses/resp_{'0' * 32}{path}", headers=as_b)
-                    assert theirs.status_code == 404
-                    assert theirs.content == nobodys.content
-                    assert {**theirs.headers, "date": ""} == {**nobodys.headers, "date": ""}
-            assert http.get(f"/v1/responses/{running}", headers=as_a).json()["status"] == "in_progress"
-            assert http.get(f"/v1/responses/{ended}/events", headers=as_a).status_code == 200
-            http.post(f"/v1/responses/{running}/cancel", headers=as_a).raise_for_status()
+    ended = response_id(door.post("/v1/chat/completions", json=body("sim-fast-t3"), headers=as_a))
+    with door.stream(
+        "POST", "/v1/chat/completions", json=body("sim-t5000-r50-f0", stream=True), headers=as_a
+    ) as answer:
+        running = response_id(answer)
+        for id_ in (ended, running):
+            for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/events?after=1"), ("POST", "/cancel")):
+                theirs = door.request(method, f"/v1/responses/{id_}{path}", headers=as_b)
+                nobodys = door.request(method, f"/v1/responses/resp_{'0' * 32}{path}", headers=as_b)
+                assert theirs.status_code == 404
+                assert theirs.content == nobodys.content
+                assert {**theirs.headers, "date": ""} == {**nobodys.headers, "date": ""}
+        assert door.get(f"/v1/responses/{running}", headers=as_a).json()["status"] == "in_progress"
+        assert door.get(f"/v1/responses/{ended}/events", headers=as_a).status_code == 200
+        door.post(f"/v1/responses/{running}/cancel", headers=as_a).raise_for_status()
 
 
-def test_sdk_of_another_key_finds_nothing(locked: GatewayProcess) -> None:
-    with as_owner(locked, KEY_A) as mine, as_owner(locked, KEY_B) as theirs:
-        id_ = mine.chat.completions.with_raw_response.create(model="sim-fast-t3", messages=MESSAGES).headers[
-            "headgate-response-id"
-        ]
-        for ask in (theirs.responses.retrieve, theirs.responses.cancel):
-            with pytest.raises(openai.NotFoundError) as refused:
-                ask(id_)
-            assert refused.value.code == "not_found"
-        assert mine.responses.retrieve(id_).status == "completed"
+def test_sdk_of_another_key_finds_nothing(stranger: OpenAI) -> None:
+    mine, theirs = as_owner(stranger, KEY_A), as_owner(stranger, KEY_B)
+    id_ = mine.chat.completions.with_raw_response.create(model="sim-fast-t3", messages=MESSAGES).headers[
+        "headgate-response-id"
+    ]
+    for ask in (theirs.responses.retrieve, theirs.responses.cancel):
+        with pytest.raises(openai.NotFoundError) as refused:
+            ask(id_)
+        assert refused.value.code == "not_found"
+    assert mine.responses.retrieve(id_).status == "completed"
 
 
 # requests that cannot be served

@@ -14,18 +14,18 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai import OpenAI
 
 from tests import soak
-from tests.e2e.conftest import KINDS
-from tests.e2e.harness import GatewayProcess, config, until
-from tests.e2e.sdk.asking import MESSAGES, body, frames, post, response_id
+from tests.e2e.conftest import KINDS, configured
+from tests.e2e.harness import GatewayProcess, until
+from tests.e2e.sdk.asking import body, frames, post, response_id
 from tests.e2e.sdk.sockets import ask, connected, creation, head, rest, status_of, unchunked
 
 BODY_BYTES_MAX = 256 * 1024
-STALL_S = 0.5
-IMPATIENT = config(
-    server=f"body_bytes_max = {BODY_BYTES_MAX}\nbody_timeout_s = 0.3\nheader_timeout_s = 0.5\nidle_timeout_s = 60.0\n"
+STALL_S = 1.0
+HEADER_S = 1.0
+IMPATIENT = configured(
+    server=f"body_bytes_max = {BODY_BYTES_MAX}\nbody_timeout_s = 0.6\nheader_timeout_s = {HEADER_S}\nidle_timeout_s = 60.0\n"
     f"write_stall_s = {STALL_S}\ncommit_after_s = 0.2\nheartbeat_s = 0.2\n"
 )
 HEAVY = {"logprobs": True, "top_logprobs": 20}
@@ -51,10 +51,13 @@ def victim(impatient: GatewayProcess) -> Iterator[GatewayProcess]:
 
 
 def assert_serves(gateway: GatewayProcess) -> None:
-    assert httpx.get(gateway.url + "/healthz", timeout=10).status_code == 200
-    with OpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=0, timeout=10) as sdk:
-        assert sdk.chat.completions.create(model="sim-fast-t5", messages=MESSAGES).choices[0].message.content
-        assert list(sdk.chat.completions.create(model="sim-fast-t5", messages=MESSAGES, stream=True))
+    assert status_of(ask(gateway, head(gateway, "GET", "/healthz"))) == 200
+    whole = ask(gateway, creation(gateway, body("sim-fast-t5")))
+    assert status_of(whole) == 200
+    assert b'"finish_reason":"stop"' in whole
+    streamed, complete = unchunked(ask(gateway, creation(gateway, body("sim-fast-t5", stream=True))))
+    assert complete
+    assert streamed.endswith(b"data: [DONE]\n\n")
 
 
 def served_alone(gateway: GatewayProcess) -> None:
@@ -63,8 +66,15 @@ def served_alone(gateway: GatewayProcess) -> None:
         pytest.skip("how connections are handled is the server's business, and this one is not ours")
 
 
+def id_of(answer: bytes) -> str:
+    found = re.search(rb"headgate-response-id: (\S+)", answer, re.IGNORECASE)
+    assert found is not None
+    return found[1].decode()
+
+
 def metric(gateway: GatewayProcess, name: str) -> float:
-    found = re.search(rf"^{name}(?:{{.*}})? (\S+)$", httpx.get(gateway.url + "/metrics", timeout=10).text, re.MULTILINE)
+    exposition = ask(gateway, head(gateway, "GET", "/metrics")).decode()
+    found = re.search(rf"^{name}(?:{{.*}})? (\S+)$", exposition, re.MULTILINE)
     return float(found[1]) if found else 0.0
 
 
@@ -218,7 +228,7 @@ def test_head_that_comes_drop_by_drop_is_dropped(victim: GatewayProcess) -> None
             except ConnectionError:
                 ended = True
     assert ended
-    assert 0.4 < time.monotonic() - began < 8
+    assert 0.8 * HEADER_S < time.monotonic() - began < 8
 
 
 def test_connection_that_says_nothing_is_dropped(victim: GatewayProcess) -> None:
@@ -375,7 +385,7 @@ def test_client_that_never_reads_is_cut_costs_little_and_may_resume(victim: Gate
         while metric(victim, "headgate_client_stalls_total") < stalls + 3:
             most = max(most, victim.resident_bytes() - before)
             began = time.monotonic()
-            assert httpx.post(victim.url + "/v1/chat/completions", json=body("sim-fast-t3"), timeout=10).is_success
+            assert status_of(ask(victim, creation(victim, body("sim-fast-t3")))) == 200
             assert time.monotonic() - began < 5
         until(lambda: metric(victim, "headgate_open_streams") == 0)
         answer, complete = unchunked(rest(idle[0]))
@@ -392,13 +402,11 @@ def test_client_that_was_cut_gets_the_rest_by_its_cursor(victim: GatewayProcess)
         connection.sendall(creation(victim, body("sim-fast-t6000", stream=True, **HEAVY), "Headgate-Resume: 1"))
         until(lambda: metric(victim, "headgate_client_stalls_total") == stalls + 1)
         answer = rest(connection)
-    id_ = re.search(rb"headgate-response-id: (\S+)", answer, re.IGNORECASE)
-    assert id_ is not None
     part, complete = unchunked(answer)
     assert not complete
     part = part[: part.rindex(b"\n\n") + 2].replace(b": ping\n", b"")
     cursor = [frame.id for frame in frames(part) if frame.id][-1]
-    url = f"{victim.url}/v1/responses/{id_[1].decode()}/events"
+    url = f"{victim.url}/v1/responses/{id_of(answer)}/events"
     everything = httpx.get(url, params={"dialect": "openai-chat"}, timeout=30).content
     remainder = httpx.get(url, params={"dialect": "openai-chat", "after": cursor}, timeout=30).content
     assert part + remainder == everything
@@ -440,15 +448,24 @@ def established(gateway: GatewayProcess, port: int) -> bool:
 
 
 def test_answer_that_waits_long_begins_with_headers_and_heartbeats(victim: GatewayProcess) -> None:
+    """The headers leave before the first token; what follows them is as if nothing had been."""
+    answer = ask(victim, creation(victim, body("sim-t3-r0-f1700", stream=True)))
+    everything, complete = unchunked(answer)
+    assert complete
+    assert everything.startswith(b": ping\n")
+    replay = head(victim, "GET", f"/v1/responses/{id_of(answer)}/events?dialect=openai-chat")
+    assert everything.replace(b": ping\n", b"") == unchunked(ask(victim, replay))[0]
+
+
+def test_failure_after_the_headers_is_an_error_in_the_stream(victim: GatewayProcess) -> None:
     with connected(victim) as connection:
-        connection.sendall(creation(victim, body("sim-fast+hang", stream=True)))
+        connection.sendall(creation(victim, body("hasty/sim-fast+hang", stream=True)))
         first = connection.recv(4096)
         assert first.startswith(b"HTTP/1.1 200")
         everything, complete = unchunked(first + rest(connection))
     assert complete
-    assert b": ping\n" in everything
+    assert everything.count(b"data: ") == 1
     assert b'"code":"upstream_first_token_timeout"' in everything
-    assert b"[DONE]" not in everything
 
 
 # crowds
@@ -500,7 +517,7 @@ def test_clients_that_come_and_go_at_once_leave_nothing_behind(victim: GatewayPr
 
 
 def test_more_responses_than_the_limit_are_refused_at_once(tmp_path: Path) -> None:
-    text = config(server="open_responses_max = 3")
+    text = configured(server="open_responses_max = 3")
     with KINDS["served"].start(text, directory=tmp_path) as gateway, contextlib.ExitStack() as stack:
         for _ in range(3):
             connection = stack.enter_context(connected(gateway))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.e2e.conftest import KINDS
-from tests.e2e.harness import GatewayProcess, config, until
+from tests.e2e.conftest import KINDS, configured
+from tests.e2e.harness import GatewayProcess, until
 from tests.e2e.sdk.asking import MESSAGES, TEXT, TOOLS, Frame, body, frames, post, response_id, without_comments
 
 FORMS = ("headgate", "ndjson", "openai-chat")
@@ -187,7 +186,7 @@ def test_resume_from_every_cursor_gives_exactly_the_rest(
     complete = events(http, id_, **QUERY[form]).content
     assert complete
     for cursor in range(last + 1):
-        headers = {"last-event-id": str(cursor)} if how == "Last-Event-ID" else {}
+        headers: dict[str, str] = {"last-event-id": str(cursor)} if how == "Last-Event-ID" else {}
         query: dict[str, Any] = {} if how == "Last-Event-ID" else {"after": cursor}
         rest = events(http, id_, headers=headers, **QUERY[form], **query)
         if cursor == last and how == "Last-Event-ID":
@@ -275,7 +274,7 @@ def test_zero_is_the_cursor_of_who_has_nothing(http: httpx.Client, plain: str) -
     ],
 )
 def test_form_that_does_not_exist_is_refused(
-    http: httpx.Client, plain: str, query: dict[str, str], status: int, code: str
+    http: httpx.Client, plain: str, query: dict[str, Any], status: int, code: str
 ) -> None:
     refused = events(http, plain, **query)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
@@ -364,7 +363,7 @@ def test_id_that_does_not_exist_is_not_found(http: httpx.Client, id_: str) -> No
 @pytest.fixture(params=list(KINDS))
 def forgetful(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[GatewayProcess]:
     """A gateway that keeps responses for a fifth of a second."""
-    text = config(store='url = "sqlite:///headgate.db"\nretention_s = 0.2')
+    text = configured(store='url = "sqlite:///headgate.db"\nretention_s = 0.2')
     with KINDS[request.param].start(text, directory=tmp_path) as gateway:
         yield gateway
 
@@ -372,7 +371,6 @@ def forgetful(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Gatewa
 def test_response_older_than_the_retention_is_gone(forgetful: GatewayProcess) -> None:
     with httpx.Client(base_url=forgetful.url, timeout=30) as http:
         id_ = response_id(post(http, "sim-fast-t3", stream=True))
-        time.sleep(0.25)
-        for path in (f"/v1/responses/{id_}", f"/v1/responses/{id_}/events"):
-            assert http.get(path).status_code == 410
+        until(lambda: http.get(f"/v1/responses/{id_}").status_code == 410, within_s=3)
+        assert http.get(f"/v1/responses/{id_}/events").status_code == 410
         assert http.get(f"/v1/responses/{id_}/events").json()["code"] == "expired_response"

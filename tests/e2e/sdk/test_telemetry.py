@@ -13,9 +13,10 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from headgate.telemetry.metrics import METRICS
-from tests.e2e.conftest import KINDS
-from tests.e2e.harness import GatewayProcess, config, until
-from tests.e2e.sdk.asking import PROMPT, key_hash, post, response_id
+from tests.e2e.conftest import KINDS, configured
+from tests.e2e.harness import GatewayProcess, until
+from tests.e2e.sdk.asking import PROMPT, body, key_hash, post, response_id
+from tests.e2e.sdk.sockets import ask, creation, head
 
 KEY = "hg-telemetry-key"
 SECRET = "the-secret-of-the-third-gate"
@@ -24,7 +25,7 @@ SECRET = "the-secret-of-the-third-gate"
 @pytest.fixture(scope="module", params=list(KINDS))
 def counted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayProcess]:
     """A gateway that nobody else talks to."""
-    text = config(keys=f'[[keys]]\nname = "app"\nhash = "{key_hash(KEY)}"\n', level="debug")
+    text = configured(keys=f'[[keys]]\nname = "app"\nhash = "{key_hash(KEY)}"\n', level="debug")
     with KINDS[request.param].start(text, directory=tmp_path_factory.mktemp("counted")) as gateway:
         yield gateway
 
@@ -116,8 +117,12 @@ def test_ids_do_not_become_labels(caller: httpx.Client, done: dict[str, str]) ->
 def test_models_that_clients_make_up_do_not_flood_the_metrics(counted: GatewayProcess, caller: httpx.Client) -> None:
     if counted.mount:
         pytest.skip("it takes seconds, and the metrics do not know where they are mounted")
-    for number in range(1_100):
-        post(caller, f"sim-fast-t1-made-up-{number}")
+    for start in range(0, 1_100, 100):  # a hundred requests down one connection, then their answers
+        requests = [
+            creation(counted, body(f"sim-fast-t1-made-up-{number}"), f"Authorization: Bearer {KEY}", close=False)
+            for number in range(start, start + 100)
+        ]
+        ask(counted, b"".join(requests) + head(counted, "GET", "/healthz"))
     assert len({one.labels["model"] for one in families(caller)["headgate_responses"].samples}) <= 1_001
 
 
@@ -156,7 +161,7 @@ def test_no_line_holds_a_prompt_an_answer_or_a_key(
 
 
 def test_logs_of_people_are_lines_too(tmp_path: Path) -> None:
-    text = config().replace('format = "json"', 'format = "human"')
+    text = configured().replace('format = "json"', 'format = "human"')
     with KINDS["served"].start(text, directory=tmp_path) as gateway:
         id_ = response_id(
             httpx.post(

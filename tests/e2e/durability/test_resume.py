@@ -1,0 +1,182 @@
+"""Cut anywhere, resume with the last id: the pieces make, byte for byte, the stream that was never cut."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.durability.wire import (
+    DONE,
+    Exchange,
+    ask,
+    cursor_of,
+    events,
+    get,
+    process,
+    received,
+    run,
+    send,
+    uncommented,
+)
+from tests.e2e.harness import config
+from tests.soak import soaking
+
+CYCLES = 2_000
+"""Disconnects and resumes, in every run: they take a few seconds."""
+LOGS_AT_ONCE = 16
+MODELS = (
+    "sim-t600-r600-f5",
+    "sim-fast-t900",
+    "sim-unicode-t400-r800-f1",
+    "sim-tools",
+    "sim-reasoning-t300-r600-f1",
+    "sim-fast-t60+cut@40",
+)
+HEARTBEATS = "heartbeat_s = 0.5"
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a client of a dialect asks to go on, and what of its bytes counts as received."""
+
+    name: str
+    query: str
+
+    def received(self, body: bytes) -> bytes:
+        if self.name == "ndjson":
+            return body[: body.rfind(b"\n") + 1].replace(b"\n\n", b"\n").lstrip(b"\n")
+        return received(body)
+
+    def cursor(self, body: bytes) -> int:
+        if self.name == "ndjson":
+            lines = [line for line in self.received(body).split(b"\n") if line]
+            return int(json.loads(lines[-1])["seq"]) if lines else 0
+        return cursor_of(body)
+
+
+NATIVE = Dialect("headgate", "dialect=headgate")
+CHAT = Dialect("openai-chat", "dialect=openai-chat")
+NDJSON = Dialect("ndjson", "format=ndjson")
+
+
+async def resume(port: int, response_id: str, dialect: Dialect, cursor: int, dice: random.Random) -> Exchange:
+    """Ask for the rest, in one of the two ways; the head has been read when this returns."""
+    path, headers = f"/v1/responses/{response_id}/events?{dialect.query}", {}
+    if dice.random() < 0.5:
+        path += f"&after={cursor}"
+    elif cursor:
+        headers = {"Last-Event-ID": str(cursor)}
+    exchange = await send(port, "GET", path, None, headers)
+    await exchange.read_head()
+    return exchange
+
+
+async def cut_and_resume(port: int, exchange: Exchange, dialect: Dialect, dice: random.Random) -> tuple[bytes, int]:
+    """Read an answer with cuts at random byte positions. Returns the pieces put together, and how many cuts there were."""
+    response_id = exchange.head.response_id
+    pieces, cursor, cuts = b"", 0, 0
+    while True:
+        await exchange.read(int(dice.expovariate(1 / 2_500)))
+        if exchange.complete or exchange.head.status == 204:
+            return pieces + uncommented(exchange.body), cuts
+        cuts += 1
+        pieces += dialect.received(exchange.body)
+        cursor = max(cursor, dialect.cursor(exchange.body))
+        exchange.cut(reset=dice.random() < 0.5)
+        exchange = await resume(port, response_id, dialect, cursor, dice)
+
+
+def test_two_thousand_cuts_at_random_bytes_lose_and_repeat_nothing(tmp_path: Path) -> None:
+    seed = 13579
+
+    async def one(port: int, number: int) -> int:
+        dice = random.Random(seed * 10_000 + number)
+        model = MODELS[number % len(MODELS)]
+        options = {"stream_options": {"include_usage": True}} if number % 2 else {}
+        watching = await ask(port, model, seed=number, resume=True, **options)
+        response_id = watching.head.response_id
+        uninterrupted = asyncio.create_task(watching.read())
+        cuts = 0
+        whole: dict[str, bytes] = {}
+        for dialect in (CHAT, NATIVE, NDJSON):
+            exchange = await resume(port, response_id, dialect, 0, dice)
+            whole[dialect.name], made = await cut_and_resume(port, exchange, dialect, dice)
+            cuts += made
+        await uninterrupted
+        assert watching.complete
+        where = f"seed {seed}, log {number}, {model}"
+        assert whole["openai-chat"] == uncommented(watching.body), where
+        assert whole["headgate"] == await events(port, response_id), where
+        answer = await get(port, f"/v1/responses/{response_id}/events?format=ndjson")
+        assert whole["ndjson"] == answer.body, where
+        return cuts
+
+    async def test() -> None:
+        cuts = number = 0
+        async with process(config(server=HEARTBEATS), tmp_path) as gateway:
+            while cuts < CYCLES * (10 if soaking() else 1):
+                batch = range(number, number + LOGS_AT_ONCE)
+                cuts += sum(await asyncio.gather(*(one(gateway.port, n) for n in batch)))
+                number += LOGS_AT_ONCE
+
+    run(test, within_s=600)
+
+
+def test_creation_that_is_cut_is_resumed_where_it_stopped(tmp_path: Path) -> None:
+    """The first piece comes from the POST itself, cut with the very first bytes and anywhere after them."""
+    seed = 24680
+
+    async def one(port: int, number: int) -> None:
+        dice = random.Random(seed + number)
+        exchange = await ask(port, "sim-t60-r600-f5", seed=number, resume=True)
+        response_id = exchange.head.response_id
+        pieces, _ = await cut_and_resume(port, exchange, CHAT, dice)
+        assert pieces == await events(port, response_id, dialect="openai-chat"), f"seed {seed}, {number}"
+        assert pieces.endswith(DONE)
+
+    async def test() -> None:
+        async with process(config(), tmp_path) as gateway:
+            await asyncio.gather(*(one(gateway.port, number) for number in range(100)))
+
+    run(test)
+
+
+@pytest.mark.parametrize("dialect", [CHAT, NATIVE], ids=lambda dialect: dialect.name)
+def test_ten_devices_on_one_response_all_read_the_same(dialect: Dialect, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with process(config(), tmp_path) as gateway:
+            first = await ask(gateway.port, "sim-t300-r600-f5", resume=True)
+            response_id = first.head.response_id
+            dice = random.Random(1)
+
+            async def device() -> bytes:
+                await asyncio.sleep(dice.random() * 0.4)
+                exchange = await resume(gateway.port, response_id, dialect, 0, dice)
+                await exchange.read()
+                return uncommented(exchange.body)
+
+            read = await asyncio.gather(*(device() for _ in range(10)))
+            assert set(read) == {await events(gateway.port, response_id, dialect=dialect.name)}
+
+    run(test)
+
+
+def test_slow_device_gets_everything_although_the_answer_is_long_over(tmp_path: Path) -> None:
+    """Its reader falls behind, is paused by its transport, and catches up from the store."""
+
+    async def test() -> None:
+        async with process(config(), tmp_path) as gateway:
+            slow = await ask(gateway.port, "sim-fast-t20000", resume=True)
+            response_id = slow.head.response_id
+            assert (await events(gateway.port, response_id, dialect="openai-chat")).endswith(DONE)
+            while not slow.complete:
+                await slow.read(200_000)
+                await asyncio.sleep(0.001)
+            assert uncommented(slow.body) == await events(gateway.port, response_id, dialect="openai-chat")
+
+    run(test)

@@ -1,0 +1,1 @@
+"""What goes wrong: crashes at every point, torn files, stores that fail."""
