@@ -70,7 +70,8 @@ class App:
         except RequestError as error:
             await _answer_error(exchange, dialect, error)
         except (Broken, ClientStalledError):
-            raise  # the server closes the connection without completing the body: nobody takes it for whole
+            if not exchange.was_cut:
+                raise  # its server closes the connection without completing the body: nobody takes it for whole
         except Exception as error:
             _logger.error("fault in the gateway", exc_info=error, extra=fields(path=path))
             if exchange.started:

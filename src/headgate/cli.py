@@ -22,9 +22,10 @@ app = typer.Typer(
     help="Headgate: a delivery gateway for LLM responses. Every answer is a durable, numbered log; all else reads it.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(help="Keys that callers must present.", no_args_is_help=True)
+keys_app = typer.Typer(help="Keys that callers must present.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
 
 _out = Console(highlight=False)
@@ -64,9 +65,10 @@ def _override(config: Config, host: str | None, port: int | None) -> Config:
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     config = config.model_copy(update={"server": config.server.model_copy(update=changes)})
     if not configuration.is_loopback(config.server.host) and not config.keys:
-        _err.print(
-            f"{config.server.host} is not loopback: add [[keys]] to the configuration first, or anybody could use your providers."
+        problem = (
+            f"{config.server.host} is not loopback: add [[keys]] to the configuration first, or anybody could use it."
         )
+        _err.print(problem, markup=False, soft_wrap=True)
         raise typer.Exit(2)
     return config
 
@@ -115,7 +117,7 @@ def simulate(
 
 @app.command()
 def demo() -> None:
-    """Stream, cut, resume, kill, replay: the main job on embedded defaults, in about 20 seconds."""
+    """Stream, cut, resume, kill, replay: the main job on embedded defaults, in about 10 seconds."""
     from headgate.demo import run
 
     sys.exit(run(_out))

@@ -130,7 +130,7 @@ class StoreSection(_Section):
     durability: Literal["commit", "fsync"] = Field(
         "commit", description="`commit` survives the death of the process, `fsync` a power cut as well."
     )
-    retention_s: float = Field(86_400.0, gt=0, description="How long an ended response is kept, seconds.")
+    retention_s: float = Field(86_400.0, gt=0, description="How long a response is kept after its creation, seconds.")
 
 
 class Logging(_Section):
@@ -239,12 +239,11 @@ def parse(text: str, *, name: str = "config", environ: Mapping[str, str]) -> Con
     problems: list[str] = []
     places = _Places(text)
     data = _expand(data, (), environ, problems)
+    problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(data)]
     try:
         config = Config.model_validate(data)
     except ValidationError as error:
         problems += [f"{places.of(item['loc'])}: {_say(item)}" for item in error.errors()]
-    else:
-        problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(config)]
     if problems:
         raise ConfigError([f"{name}: {problem}" for problem in problems])
     return config
@@ -271,34 +270,41 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _cross_check(config: Config) -> list[tuple[tuple[str | int, ...], str]]:
-    """What no section can know alone."""
+def _cross_check(data: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
+    """What no section can know alone, from the raw data, so that it is found beside other problems."""
+    providers, routes, keys = (_tables(data, section) for section in ("providers", "routes", "keys"))
     problems: list[tuple[tuple[str | int, ...], str]] = []
-    for section in ("providers", "keys"):
-        seen: set[str] = set()
-        for index, item in enumerate(getattr(config, section)):
-            if item.name in seen:
-                problems.append(((section, index, "name"), f"{item.name!r} is there twice"))
-            seen.add(item.name)
-    known = {provider.name for provider in config.providers}
-    for index, route in enumerate(config.routes):
-        for position, target in enumerate(route.to):
-            provider, slash, model = target.partition("/")
-            if not slash or not model:
-                problems.append((("routes", index, "to", position), f"{target!r} is not provider/model"))
-            elif provider not in known:
-                names = ", ".join(sorted(known)) or "none"
-                problems.append((("routes", index, "to", position), f"no provider {provider!r}; there are: {names}"))
-    if not config.routes:
+    for section, tables in (("providers", providers), ("keys", keys)):
+        names = [table.get("name") for table in tables]
+        twice = [index for index, name in enumerate(names) if name is not None and name in names[:index]]
+        problems += [((section, index, "name"), f"{names[index]!r} is there twice") for index in twice]
+    known = {str(provider.get("name")) for provider in providers}
+    for index, route in enumerate(routes):
+        targets = route.get("to")
+        for position, target in enumerate(targets if isinstance(targets, list) else []):
+            problems += [(("routes", index, "to", position), text) for text in _target_problems(target, known)]
+    if not routes:
         problems.append((("routes",), "there is no route, so no request could be served"))
-    if not is_loopback(config.server.host) and not config.keys:
-        problems.append(
-            (
-                ("server", "host"),
-                f"{config.server.host} is not loopback: add [[keys]] first, or anybody could use your providers",
-            )
-        )
+    server = data.get("server")
+    host = server.get("host", "127.0.0.1") if isinstance(server, dict) else "127.0.0.1"
+    if isinstance(host, str) and not is_loopback(host) and not keys:
+        text = f"{host} is not loopback: add [[keys]] first, or anybody could use your providers"
+        problems.append((("server", "host"), text))
     return problems
+
+
+def _tables(data: dict[str, Any], section: str) -> list[dict[str, Any]]:
+    tables = data.get(section)
+    return [table if isinstance(table, dict) else {} for table in tables] if isinstance(tables, list) else []
+
+
+def _target_problems(target: Any, known: set[str]) -> list[str]:
+    provider, slash, model = target.partition("/") if isinstance(target, str) else ("", "", "")
+    if not slash or not model:
+        return [f"{target!r} is not provider/model"]
+    if provider not in known:
+        return [f"no provider {provider!r}; there are: {', '.join(sorted(known)) or 'none'}"]
+    return []
 
 
 def _expand(value: Any, location: tuple[str | int, ...], environ: Mapping[str, str], problems: list[str]) -> Any:

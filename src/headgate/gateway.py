@@ -37,6 +37,8 @@ from headgate.upstream import Pool, endpoint
 
 UPKEEP_S: Final = 0.5
 """How often housekeeping looks: checkpoints, heartbeats, a failed store."""
+IDLE_POLL_S: Final = 0.02
+"""How often a drain looks whether it is done."""
 EXPIRE_S: Final = 30.0
 """How often expired responses are looked for."""
 
@@ -110,6 +112,11 @@ class Gateway:
     def begin_drain(self) -> None:
         """Take no new work; what is in flight goes on."""
         self.draining = True
+
+    async def idle(self) -> None:
+        """Until nothing is in flight and nobody is being streamed to."""
+        while self._producers or self._streams:  # noqa: ASYNC110  counted in many places; nobody waits but a drain
+            await asyncio.sleep(IDLE_POLL_S)
 
     async def interrupt_all(self) -> None:
         """End every response that is in flight, as interrupted and retryable, and wait until that is written."""
@@ -321,13 +328,13 @@ class Gateway:
                 _logger.error("housekeeping failed", extra=fields(error=str(error)))
 
     async def _try_to_recover(self) -> None:
-        self.journal.recovered()
+        """The store failed a while ago: if it takes writes again, end what was in flight and take work."""
         try:
             await self._store.probe()
-            count = await restart.end_interrupted(self._store, self.journal, self, self.clock)
-        except StoreError as error:
-            self.journal.fail(error)
+        except StoreError:
             return
+        self.journal.recovered()
+        count = await restart.end_interrupted(self._store, self.journal, self, self.clock)
         if self.journal.failed is None:
             _logger.warning("the store accepts writes again", extra=fields(ended=count))
 

@@ -8,7 +8,6 @@ Under somebody else's server the extension is not there, and everything goes thr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import resource
 import signal
@@ -32,8 +31,10 @@ HEADER_BYTES_MAX: Final = 64 * 1024
 """Of one request's head. Longer ones get 431."""
 BACKLOG: Final = 4096
 """Connections the kernel may hold for us while the loop is busy."""
-SHUTDOWN_MARGIN_S: Final = 5.0
+SHUTDOWN_MARGIN_S: Final = 5
 """What the last frames may take to leave after the drain deadline."""
+DRAIN_POLL_S: Final = 0.1
+"""How often a drain looks whether a second signal asked to stop at once."""
 
 GC_YOUNG: Final = 20_000
 GC_MIDDLE: Final = 20
@@ -87,6 +88,12 @@ class HeadgateProtocol(HttpToolsProtocol):
     def body_complete(self) -> bool:
         """The current request's body is here in full, so waiting for it needs no deadline."""
         return not self.cycle.more_body
+
+    def abort(self) -> None:
+        """Cut the connection: no end marker, and nothing more is sent on it."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+        self.transport.abort()
 
     async def send_at_once(self, send: Send, messages: Sequence[MutableMapping[str, Any]]) -> None:
         """Send a head and its whole body in one write."""
@@ -179,18 +186,17 @@ class Server(uvicorn.Server):
                 _logger.info("listening", extra=fields(url=url, store=settings.store.url, providers=providers))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Drain, still listening: `/readyz` says so, creations are refused, readers may come and finish. Then stop."""
         drain_s = self._gateway.config.server.drain_s
         _logger.info("draining", extra=fields(drain_s=drain_s))
         self._gateway.begin_drain()
-        deadline = asyncio.create_task(self._interrupt_after(drain_s))
-        await super().shutdown(sockets)
-        deadline.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await deadline
-
-    async def _interrupt_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+        deadline = asyncio.get_running_loop().time() + drain_s
+        done = asyncio.create_task(self._gateway.idle())
+        while not (done.done() or self.force_exit or asyncio.get_running_loop().time() >= deadline):
+            await asyncio.wait([done], timeout=DRAIN_POLL_S)
+        done.cancel()
         await self._gateway.interrupt_all()
+        await super().shutdown(sockets)
 
 
 def tune_collector() -> None:
@@ -230,7 +236,7 @@ def build(config: Config) -> Server:
         date_header=True,
         backlog=BACKLOG,
         timeout_keep_alive=int(settings.idle_timeout_s),
-        timeout_graceful_shutdown=int(settings.drain_s + SHUTDOWN_MARGIN_S),
+        timeout_graceful_shutdown=SHUTDOWN_MARGIN_S,
     )
     return Server(uvicorn_config, gateway)
 

@@ -87,7 +87,7 @@ class TransportSink:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def abort(self) -> None:
-        self._protocol.transport.abort()
+        self._protocol.abort()
 
     def _pause(self) -> None:
         self.paused = True

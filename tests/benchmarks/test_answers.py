@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from benchmarks.answers import StreamCheck, check_whole, parse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import answers
+from benchmarks.answers import StreamCheck, check_whole, parse
 
 NAME = "bench-t7-r0"
 STAMPED = "bench-t3-r50-stamped"

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+
 from benchmarks.load import Load, Outcome, Run
 from benchmarks.provider import Connection
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 
 import pytest
-from benchmarks.load import Outcome
-from benchmarks.report import Numbers, foreign, medians, percentile, ratio
-from benchmarks.scenarios import SCENARIOS, Sample
 from rich.console import Console
 
 from benchmarks import report
+from benchmarks.load import Outcome
+from benchmarks.report import Numbers, foreign, medians, percentile, ratio
+from benchmarks.scenarios import SCENARIOS, Sample
 
 PACED, FLOOD, WHOLE, ALONE, OPEN = SCENARIOS
 

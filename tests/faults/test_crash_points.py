@@ -24,10 +24,12 @@ from tests.shell.provider import (
     Request,
     chunk,
     finish,
-    frame as wire_frame,
     provider,
     usage,
     word,
+)
+from tests.shell.provider import (
+    frame as wire_frame,
 )
 from tests.shell.scene import run
 from tests.soak import share

@@ -129,6 +129,11 @@ class Exchange:
             return TransportSink(self._protocol, self._send, stall_s=stall_s)
         return SendSink(self._send, wake, stall_s=stall_s)
 
+    @property
+    def was_cut(self) -> bool:
+        """The connection is gone, so nothing has to be raised to make its server cut it."""
+        return self._protocol is not None and self._protocol.transport.is_closing()
+
     def close(self) -> None:
         """The answer is given, or nobody is there to take it."""
         if self._watcher is not None:

@@ -84,13 +84,14 @@ class SqliteStore:
     def __init__(self, path: str, *, fsync: bool = False) -> None:
         self._lock = _lock_file(path)
         try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # answers in plain text: for this user alone
             self._writer = _connect(path, synchronous="FULL" if fsync else "NORMAL")
             _migrate(self._writer)
             self._reader = _connect(path, synchronous="NORMAL")
             self._checkpointer = _connect(path, synchronous="NORMAL")
             self.next_row = _scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
             self.next_number = _scalar(self._writer, "SELECT coalesce(max(number), 0) + 1 FROM responses")
-        except (sqlite3.Error, StoreError) as error:
+        except (sqlite3.Error, OSError, StoreError) as error:
             os.close(self._lock)
             raise StoreError(f"cannot open {path}: {error}") from error
         self._commits_since_checkpoint = 0

@@ -9,7 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.durability.wire import DONE, Exchange, ask, events, get, log_of, process, received, send, uncommented
+from tests.e2e.durability.wire import (
+    DONE,
+    Exchange,
+    ask,
+    events,
+    get,
+    log_of,
+    process,
+    received,
+    run,
+    send,
+    uncommented,
+)
 from tests.e2e.harness import config
 from tests.soak import share, soaking
 
@@ -118,8 +130,7 @@ def test_whatever_a_client_saw_survives_every_kill(durability: str, tmp_path: Pa
                     assert await events(gateway.port, response_id) == native, f"seed {seed}"
         assert interrupted > kills, "the kills hit something"
 
-    run_within = 3600 if soaking() else 120
-    asyncio.run(asyncio.wait_for(test(), run_within))
+    run(test, within_s=3600 if soaking() else 120)
 
 
 def test_resumed_client_reads_on_after_the_kill_and_learns_of_it(tmp_path: Path) -> None:
@@ -143,4 +154,4 @@ def test_resumed_client_reads_on_after_the_kill_and_learns_of_it(tmp_path: Path)
             assert over.head.status == 204
             assert uncommented(over.body) == b""
 
-    asyncio.run(asyncio.wait_for(test(), 60))
+    run(test)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tests.e2e.harness import GatewayProcess
 
@@ -21,9 +21,16 @@ DONE: Final = b"data: [DONE]\n\n"
 
 
 def run(test: Callable[[], Awaitable[None]], *, within_s: float = DEADLINE_S) -> None:
+    """Run a test on a loop of its own, within the deadline, and close what it left open."""
+
     async def within() -> None:
-        async with asyncio.timeout(within_s):
-            await test()
+        try:
+            async with asyncio.timeout(within_s):
+                await test()
+        finally:
+            for exchange in tuple(Exchange.open):
+                exchange.cut()
+            await asyncio.sleep(0)
 
     asyncio.run(within())
 
@@ -71,6 +78,9 @@ class Head:
 class Exchange:
     """One request and what came of its answer so far."""
 
+    open: ClassVar[set[Exchange]] = set()
+    """Those whose connection is still there."""
+
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.head = Head(0, {})
         self.body = b""
@@ -81,6 +91,7 @@ class Exchange:
         self._writer = writer
         self._left = 0  # of the chunk that is being read
         self._chunked = False
+        self.open.add(self)
 
     async def read_head(self) -> None:
         lines = (await self._reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -98,7 +109,9 @@ class Exchange:
             while not self.complete and len(self.body) - before < bytes_max:
                 await self._read_some(bytes_max - (len(self.body) - before))
         except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-            pass
+            self.cut()
+        if self.complete:
+            self.cut()
         return self.body[before:]
 
     async def read_until(self, marker: bytes) -> None:
@@ -132,6 +145,7 @@ class Exchange:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
+        self.open.discard(self)
 
     def json(self) -> Any:
         return json.loads(self.body)

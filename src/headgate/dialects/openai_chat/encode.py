@@ -144,8 +144,9 @@ class StreamEncoder:
 
     def _part_started(self, seq: int, event: PartStarted) -> bytes:
         delta: dict[str, Any] = {}
+        earlier = b""
         if event.choice not in self._begun:
-            self._begun.add(event.choice)
+            earlier = self._begin_upto(event.choice)
             delta = {"role": "assistant", "content": "" if event.kind is PartKind.TEXT else None}
         if event.kind is PartKind.TOOL_CALL:
             part, call = self._tool_call(event)
@@ -155,7 +156,14 @@ class StreamEncoder:
         else:
             part = _Part(field=_FIELD_OF_KIND[event.kind])
         self._parts[event.choice, event.part] = part
-        return self._frame(seq, event.choice, delta) if delta else b""
+        return earlier + self._frame(seq, event.choice, delta) if delta else b""
+
+    def _begin_upto(self, choice: int) -> bytes:
+        """Mark `choice` as begun, and show those before it: SDKs count choices by the order in which they turn up."""
+        missing = [index for index in range(choice) if index not in self._begun]
+        self._begun.update(missing, [choice])
+        shown = [{"index": index, "delta": {"role": "assistant"}, "finish_reason": None} for index in missing]
+        return b"".join([self._chunk([item]) for item in shown])
 
     def _tool_call(self, event: PartStarted) -> tuple[_Part, dict[str, Any]]:
         extra = (event.extra.delta if event.extra and self._same else None) or {}

@@ -1,0 +1,202 @@
+"""A disk that is full: readers are cut and never lied to, nothing is generated in vain, and room brings it all back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import resource
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from headgate.simulator import Simulator
+from tests.e2e.durability.wire import (
+    CHAT,
+    DONE,
+    Exchange,
+    ask,
+    cursor_of,
+    events,
+    get,
+    log_of,
+    process,
+    question,
+    received,
+    route,
+    run,
+    send,
+    until,
+    upstream,
+)
+from tests.e2e.harness import GatewayProcess, config
+
+ENDLESS = "sim-t100000-r200-f0"
+
+
+@dataclass
+class Place:
+    gateway: GatewayProcess
+    simulator: Simulator
+
+    @property
+    def port(self) -> int:
+        return self.gateway.port
+
+    async def ready(self) -> tuple[int, str]:
+        answer = await get(self.port, "/readyz")
+        return answer.head.status, answer.json().get("code", "")
+
+    async def until_ready(self) -> None:
+        async with asyncio.timeout(10):
+            while (await self.ready())[0] != 200:
+                await asyncio.sleep(0.05)
+
+    @contextmanager
+    def full(self, *, room: int = 0) -> Iterator[None]:
+        """No file of the process grows beyond what the largest is now, and `room`."""
+        largest = max(path.stat().st_size for path in self.gateway.directory.glob("headgate.db*"))
+        _, hard = resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE, (largest + room, hard))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(self.gateway.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+@asynccontextmanager
+async def place(directory: Path, *, durability: str = "commit") -> AsyncIterator[Place]:
+    async with await Simulator.start() as simulator:
+        settings = config(
+            store=f'url = "sqlite:///headgate.db"\ndurability = "{durability}"',
+            providers=upstream("sim", simulator.url),
+            routes=route("*", "sim"),
+        )
+        async with process(settings, directory) as gateway:
+            yield Place(gateway, simulator)
+
+
+@pytest.mark.parametrize("durability", ["commit", "fsync"])
+def test_full_disk_cuts_readers_stops_the_provider_and_is_recovered_from(durability: str, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with place(tmp_path, durability=durability) as here:
+            done = await ask(here.port, "sim-fast-t20")
+            await done.read()
+            streams = [await ask(here.port, ENDLESS, resume=True, seed=n) for n in range(6)]
+            whole = await send(here.port, "POST", CHAT, question(ENDLESS, stream=False))
+            for stream in streams:
+                await stream.read(2_000)
+            with here.full():
+                await asyncio.gather(*(stream.read() for stream in streams))
+                for stream in streams:
+                    assert not stream.complete, "cut, without the last chunk"
+                    assert DONE not in stream.body
+                    assert b'"error"' not in stream.body, "not an end of any kind"
+                await until(lambda: here.simulator.stats.open == 0)
+                assert here.simulator.stats.aborts == 7, "nobody generates what nobody can keep"
+                await whole.read_head()
+                await whole.read()
+                assert (whole.head.status, whole.json()["error"]["code"]) == (503, "store_unavailable")
+                assert await here.ready() == (503, "store_unavailable")
+                refused = await ask(here.port, "sim-fast-t5")
+                await refused.read()
+                assert (refused.head.status, refused.json()["error"]["code"]) == (503, "store_unavailable")
+                assert refused.head.headers["retry-after"]
+                assert (await get(here.port, "/healthz")).head.status == 200
+                assert await events(here.port, done.head.response_id, dialect="openai-chat") == done.body
+                await asyncio.sleep(1.5)
+                assert await here.ready() == (503, "store_unavailable"), "it does not believe in room that is not there"
+            await here.until_ready()
+            for stream in streams:
+                await ended_as_interrupted(here.port, stream)
+            again = await ask(here.port, "sim-fast-t20")
+            await again.read()
+            assert again.body.endswith(DONE)
+            await asyncio.to_thread(here.gateway.restart)
+            for stream in streams:
+                await ended_as_interrupted(here.port, stream)
+            assert await events(here.port, again.head.response_id, dialect="openai-chat") == again.body
+
+    run(test)
+
+
+async def ended_as_interrupted(port: int, stream: Exchange) -> None:
+    """What the client saw is there; the rest says what happened."""
+    log = await log_of(port, stream.head.response_id)
+    assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
+    assert (log[-1]["status"], log[-1]["code"], log[-1]["retryable"]) == ("failed", "interrupted", True)
+    seen = received(stream.body)
+    whole = await events(port, stream.head.response_id, dialect="openai-chat")
+    assert whole.startswith(seen)
+    rest = await events(port, stream.head.response_id, dialect="openai-chat", after=cursor_of(stream.body))
+    assert seen + rest == whole
+
+
+def test_while_the_disk_is_full_a_response_that_was_cut_is_unavailable_and_not_unknown(tmp_path: Path) -> None:
+    """A client that comes back at once must not be told that what it was just reading does not exist."""
+
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            stream = await ask(here.port, ENDLESS, resume=True)
+            await stream.read(2_000)
+            with here.full():
+                await stream.read()
+                path = f"/v1/responses/{stream.head.response_id}"
+                for target in (path, f"{path}/events?after=3"):
+                    answer = await get(here.port, target)
+                    assert answer.head.status != 404, answer.body
+                    assert answer.head.status in (200, 503)
+
+    run(test)
+
+
+def test_disk_that_fills_up_little_by_little_is_recovered_from_at_every_point(tmp_path: Path) -> None:
+    """Wherever in a commit, a probe or a recovery the room ends, more room brings the gateway back."""
+
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            for room in (1_000, 9_000, 20_000, 60_000, 66_000, 70_000, 75_000, 90_000):
+                stream = await ask(here.port, ENDLESS, resume=True, seed=room)
+                await stream.read(500)
+                with here.full():
+                    await stream.read()
+                    assert (await here.ready())[0] == 503
+                with here.full(room=room):
+                    await asyncio.sleep(1.2)
+                await here.until_ready()
+                await ended_as_interrupted(here.port, stream)
+
+    run(test)
+
+
+def test_gateway_that_is_stopped_while_the_disk_is_full_ends_and_recovers_at_its_start(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            stream = await ask(here.port, ENDLESS, resume=True)
+            await stream.read(2_000)
+            with here.full():
+                await stream.read()
+                here.gateway.terminate()
+                assert await asyncio.to_thread(here.gateway.wait) == 0
+            await asyncio.to_thread(here.gateway.restart)
+            await ended_as_interrupted(here.port, stream)
+
+    run(test)
+
+
+def test_failed_commit_is_counted_once_however_long_the_disk_stays_full(tmp_path: Path) -> None:
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            stream = await ask(here.port, ENDLESS, resume=True)
+            await stream.read(500)
+            with here.full():
+                await stream.read()
+                await asyncio.sleep(2)
+                metrics = (await get(here.port, "/metrics")).body.decode()
+            [line] = [x for x in metrics.splitlines() if x.startswith("headgate_commit_failures_total ")]
+            assert float(line.split()[1]) == 1
+
+    run(test)
