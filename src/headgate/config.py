@@ -130,7 +130,7 @@ class StoreSection(_Section):
     durability: Literal["commit", "fsync"] = Field(
         "commit", description="`commit` survives the death of the process, `fsync` a power cut as well."
     )
-    retention_s: float = Field(86_400.0, gt=0, description="How long a response is kept after its creation, seconds.")
+    retention_s: float = Field(86_400.0, gt=0, description="How long an ended response is kept, seconds.")
 
 
 class Logging(_Section):

@@ -150,7 +150,7 @@ class Gateway:
             first_row=0,
             last_seq=0,
             terminal="",
-            expires_at=now + self.config.store.retention_s,
+            expires_at=self.expires_at(),
         )
         self._store.next_number += 1
         log = Log(record, self.journal, self)
@@ -246,6 +246,9 @@ class Gateway:
         self._streams.discard(reader)
 
     # log.Observer
+
+    def expires_at(self) -> float:
+        return self.clock.wall() + self.config.store.retention_s
 
     def log_committed(self, log: Log, entries: Sequence[Entry]) -> None:
         account = self._accounts.get(log.id)

@@ -40,6 +40,10 @@ class LogReader(Protocol):
 class Observer(Protocol):
     """Who is told of every log's commits, whoever reads it (`Gateway`)."""
 
+    def expires_at(self) -> float:
+        """Unix time until which a response that ends now is kept."""
+        ...
+
     def log_committed(self, log: Log, entries: Sequence[Entry]) -> None: ...
 
 
@@ -162,7 +166,7 @@ class Log:
             first_row=self.rows[0] if self.rows else row,
             last_seq=self.last_seq if terminal else 0,
             terminal=terminal.status if terminal else "",
-            expires_at=self.record.expires_at,
+            expires_at=self._observer.expires_at(),
             rows=(*self.rows, row) if terminal else (),
         )
         return self.record

@@ -116,10 +116,11 @@ class HeadgateProtocol(HttpToolsProtocol):
         self.lost = True
         self._end_head()
         super().connection_lost(exc)
-        callback = self.on_lost
+        callbacks = (self.on_lost, self.on_resume)  # a sink that waits for room must not wait any longer
         self.forget()
-        if callback is not None:
-            callback()
+        for callback in callbacks:
+            if callback is not None:
+                callback()
 
     def data_received(self, data: bytes) -> None:
         if self._head_bytes >= 0:
