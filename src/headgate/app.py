@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from headgate.api import operations
 from headgate.api.callers import Callers
 from headgate.api.creation import create
-from headgate.api.exchange import ClientGone, Exchange, Receive, Scope, Send
+from headgate.api.exchange import Exchange, Receive, Scope, Send
 from headgate.api.responses import cancel, events, show
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import SSE as NATIVE
@@ -26,7 +26,7 @@ from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.errors import RequestError
 from headgate.gateway import Gateway
 from headgate.reader import Broken
-from headgate.sinks import ClientStalledError
+from headgate.sinks import ClientGone, ClientStalledError
 from headgate.telemetry.logs import fields, logger
 
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -69,7 +69,9 @@ class App:
             pass
         except RequestError as error:
             await _answer_error(exchange, dialect, error)
-        except (Broken, ClientStalledError):
+        except (Broken, ClientStalledError) as error:
+            if isinstance(error, ClientStalledError):
+                self._gateway.metrics.counter("headgate_client_stalls_total").inc()
             if not exchange.was_cut:
                 raise  # its server closes the connection without completing the body: nobody takes it for whole
         except Exception as error:

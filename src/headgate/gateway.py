@@ -78,7 +78,7 @@ class Gateway:
         self._stack.push_async_callback(self._store.close)
         commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
         self.journal = Journal(self._store, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure)
-        self.hub = Hub(self._store, self.journal, self)
+        self.hub = Hub(self._store, self.journal, self, self.clock)
         self._targets = await self._build_targets()
         self._gauges()
         await self._store.record_config(self._config_version, self.config.public_json(), self.clock.wall())

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from headgate.assemble import Fold
+from headgate.clock import Clock
 from headgate.errors import RequestError
 from headgate.events import AnyEvent, Delta, Entry, PartStarted, Released, ResponseStarted, Retracted, Terminal
 from headgate.ids import is_response_id
@@ -38,12 +39,13 @@ class Timeline:
 class Hub:
     """Finds logs and reads them."""
 
-    def __init__(self, store: Store, journal: Journal, observer: Observer) -> None:
+    def __init__(self, store: Store, journal: Journal, observer: Observer, clock: Clock) -> None:
         self.live: dict[str, Log] = {}
         """Logs without a visible terminal."""
         self._store = store
         self._journal = journal
         self._observer = observer
+        self._clock = clock
 
     async def find(self, response_id: str, owner: str) -> Log:
         """The caller's log. Raises `RequestError`: ``not_found``, also for ids of others; ``expired_response``."""
@@ -58,7 +60,9 @@ class Hub:
         record = await self._store.find(response_id)
         if record is None or record.owner != owner:
             raise missing
-        if record.expired:
+        if not record.terminal:  # the store failed while it was made: its end is written once writes are taken again
+            raise RequestError("store_unavailable", "The response is being recovered.", headers={"retry-after": "1"})
+        if record.expired or record.expires_at <= self._clock.wall():
             raise RequestError("expired_response", "The response is older than the retention.")
         return await self._stored(record)
 

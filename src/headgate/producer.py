@@ -25,6 +25,7 @@ from headgate.events import (
     AttemptStarted,
     Blame,
     ChoiceDone,
+    Delta,
     ResponseStarted,
     Status,
     Terminal,
@@ -84,6 +85,7 @@ class Producer:
         "_status",
         "_streaming",
         "_total_deadline",
+        "_unseen_bytes",
         "_usage",
         "log",
         "route",
@@ -119,6 +121,7 @@ class Producer:
         self._reasons: list[ChoiceDone] = []
         self._usage: Usage | None = None
         self._muted = False
+        self._unseen_bytes = 0  # of text that came after `mute`
         self._paused = False
         self._phase = "connect"
         self._deadline = NEVER
@@ -239,6 +242,7 @@ class Producer:
         if self._phase != "linger" and (len(events) > 1 or type(events[0]) not in _NO_PROGRESS):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
+            self._unseen_bytes += sum([len(event.text.encode()) for event in events if type(event) is Delta])
             events = [event for event in events if type(event) is Usage]
         if events:
             lazy = len(events) == 1 and type(events[0]) is AttemptDescribed
@@ -299,9 +303,10 @@ class Producer:
 
     def _estimated_usage(self, status: Status) -> Usage | None:
         """Nothing is estimated for a request that the provider never began to answer."""
-        if not self.log.released_bytes and not status.successful:
+        output_bytes = self.log.released_bytes + self._unseen_bytes
+        if not output_bytes and not status.successful:
             return None
-        return Usage(self._started.input_tokens_estimate, estimate(self.log.released_bytes), estimated=True)
+        return Usage(self._started.input_tokens_estimate, estimate(output_bytes), estimated=True)
 
     def _drop_call(self) -> None:
         if self._call is not None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any, Final
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from headgate.api.exchange import EXTENSION, Send
 from headgate.app import create_app
@@ -24,7 +24,7 @@ from headgate.config import Config
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.errors import RequestError
 from headgate.gateway import Gateway
-from headgate.sinks import BUFFER_BYTES_MAX
+from headgate.sinks import BUFFER_BYTES_MAX, ClientStalledError
 from headgate.telemetry.logs import fields, logger
 
 HEADER_BYTES_MAX: Final = 64 * 1024
@@ -69,6 +69,66 @@ class _Cork:
             self._pieces.clear()
 
 
+class Channel:
+    """A client connection as one request on it sees it: what our server offers the app as an ASGI extension.
+
+    Requests may be pipelined, so what belongs to one request is kept with its own cycle, never with the newest one's.
+    """
+
+    __slots__ = ("_cycle", "_protocol", "transport")
+
+    def __init__(self, protocol: HeadgateProtocol, cycle: RequestResponseCycle) -> None:
+        self.transport = protocol.transport
+        self._protocol = protocol
+        self._cycle = cycle
+
+    @property
+    def body_complete(self) -> bool:
+        """The request's body is here in full, so waiting for it needs no deadline."""
+        return not self._cycle.more_body
+
+    @property
+    def write_paused(self) -> bool:
+        """More is waiting for the client than the transport wants to hold."""
+        return self._protocol.flow.write_paused
+
+    def on_lost(self, callback: Callable[[], None] | None) -> None:
+        """Call back at the moment the client is lost; None when nobody cares any more."""
+        self._protocol.on_lost = callback
+        if callback is not None and self._protocol.lost:
+            callback()
+
+    async def drain(self, stall_s: float) -> None:
+        """Until writes are welcome or the client is gone. Raises `ClientStalledError` after `stall_s` without progress."""
+        waiting = self.transport.get_write_buffer_size()
+        while self.write_paused and not self._protocol.lost:
+            try:
+                async with asyncio.timeout(stall_s):
+                    await self._protocol.flow.drain()
+            except TimeoutError:
+                left = self.transport.get_write_buffer_size()
+                if left >= waiting:
+                    raise ClientStalledError from None
+                waiting = left
+
+    def abort(self) -> None:
+        """Cut the connection: no end marker, and nothing more is sent on it."""
+        self._cycle.disconnected = True
+        self.transport.abort()
+
+    async def send_at_once(self, send: Send, messages: Sequence[MutableMapping[str, Any]]) -> None:
+        """Send a head and its whole body in one write."""
+        cork = _Cork(self.transport)
+        self._cycle.transport = cork  # type: ignore[assignment]
+        for message in messages:
+            await send(message)
+        cork.flush()
+
+
+class HeadTooLargeError(Exception):
+    """Stops the parser inside a head that is over the limit."""
+
+
 class HeadgateProtocol(HttpToolsProtocol):
     """One client connection."""
 
@@ -79,86 +139,67 @@ class HeadgateProtocol(HttpToolsProtocol):
         self.lost = False
         """The client is gone."""
         self.on_lost: Callable[[], None] | None = None
-        self.on_pause: Callable[[], None] | None = None
-        self.on_resume: Callable[[], None] | None = None
-        self._head_bytes = 0
+        self._unclaimed_bytes = 0  # received since the parser last completed something: a head or trailers, so far
         self._head_timer: asyncio.TimerHandle | None = None
-
-    @property
-    def body_complete(self) -> bool:
-        """The current request's body is here in full, so waiting for it needs no deadline."""
-        return not self.cycle.more_body
-
-    def abort(self) -> None:
-        """Cut the connection: no end marker, and nothing more is sent on it."""
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-        self.transport.abort()
-
-    async def send_at_once(self, send: Send, messages: Sequence[MutableMapping[str, Any]]) -> None:
-        """Send a head and its whole body in one write."""
-        cork = _Cork(self.transport)
-        self.cycle.transport = cork  # type: ignore[assignment]
-        for message in messages:
-            await send(message)
-        cork.flush()
-
-    def forget(self) -> None:
-        """The current exchange is over."""
-        self.on_lost = self.on_pause = self.on_resume = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
-        self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
+        self._await_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True
         self._end_head()
         super().connection_lost(exc)
-        callbacks = (self.on_lost, self.on_resume)  # a sink that waits for room must not wait any longer
-        self.forget()
-        for callback in callbacks:
-            if callback is not None:
-                callback()
+        callback, self.on_lost = self.on_lost, None
+        if callback is not None:
+            callback()
 
     def data_received(self, data: bytes) -> None:
-        if self._head_bytes >= 0:
-            self._head_bytes += len(data)
+        if self.transport.is_closing():
+            return
+        self._unclaimed_bytes += len(data)
         super().data_received(data)
-        if self._head_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
-            error = RequestError("headers_too_large", f"The request headers are over {HEADER_BYTES_MAX} bytes.")
-            body = OPENAI_CHAT.error_body(error)
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (_HEAD_TOO_LARGE, len(body), body))
-            self.transport.close()
+        if self._unclaimed_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
+            self._refuse_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._head_bytes = max(self._head_bytes, 0)
-        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
+            self._await_head()
 
     def on_headers_complete(self) -> None:
         self._end_head()
+        self._unclaimed_bytes = 0
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > HEADER_BYTES_MAX:
+            self._refuse_head()
+            raise HeadTooLargeError
         super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: Channel(self, self.cycle)}  # type: ignore[dict-item]
+
+    def on_body(self, body: bytes) -> None:
+        self._unclaimed_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        self._head_bytes = 0
+        self._unclaimed_bytes = 0
 
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self.on_pause is not None:
-            self.on_pause()
+    def send_400_response(self, msg: str) -> None:
+        if not self.transport.is_closing():
+            super().send_400_response(msg)
 
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self.on_resume is not None:
-            self.on_resume()
+    def timeout_keep_alive_handler(self) -> None:
+        """The connection was idle for too long: close it, and cut it if it has not even taken its last answer."""
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)
 
     def _end_head(self) -> None:
-        self._head_bytes = -1
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None
@@ -167,6 +208,14 @@ class HeadgateProtocol(HttpToolsProtocol):
         self._head_timer = None
         if not self.transport.is_closing():
             self.transport.close()
+
+    def _refuse_head(self) -> None:
+        """431, unless an answer is under way: then the connection is all there is to refuse."""
+        if self.cycle is None or self.cycle.response_complete:
+            error = RequestError("headers_too_large", f"The request headers are over {HEADER_BYTES_MAX} bytes.")
+            body = OPENAI_CHAT.error_body(error)
+            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (_HEAD_TOO_LARGE, len(body), body))
+        self.transport.close()
 
 
 class Server(uvicorn.Server):

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from headgate.server import HeadgateProtocol
+    from headgate.server import Channel
 
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """What may wait for a slow client before its reader is paused: the transports' own high-water mark."""
@@ -24,7 +24,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Sink(Protocol):
     """What a reader writes to."""
 
-    paused: bool
+    @property
+    def paused(self) -> bool: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -45,57 +46,39 @@ class ClientStalledError(Exception):
     """The client took nothing for `write_stall_s`; it was cut and may resume."""
 
 
+class ClientGone(Exception):
+    """The client went away; there is nobody to answer."""
+
+
 class TransportSink:
     """Writes chunks of the chunked body to our own server's transport."""
 
-    __slots__ = (
-        "_protocol",
-        "_send",
-        "_stall_s",
-        "_writable",
-        "paused",
-    )
+    __slots__ = ("_channel", "_send", "_stall_s", "_write")
 
-    def __init__(self, protocol: HeadgateProtocol, send: Send, *, stall_s: float) -> None:
-        self.paused = False
-        self._protocol = protocol
+    def __init__(self, channel: Channel, send: Send, *, stall_s: float) -> None:
+        self._channel = channel
         self._send = send
         self._stall_s = stall_s
-        self._writable = asyncio.Event()
-        protocol.on_pause, protocol.on_resume = self._pause, self._resume
-        if protocol.flow.write_paused:
-            self._pause()
+        self._write = channel.transport.write
+
+    @property
+    def paused(self) -> bool:
+        return self._channel.write_paused
 
     def write(self, data: bytes) -> None:
-        self._protocol.transport.write(b"%x\r\n%b\r\n" % (len(data), data))
+        if data:  # an empty chunk would end the body
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def flush(self) -> None:
-        waiting = self._protocol.transport.get_write_buffer_size() if self.paused else 0
-        while self.paused:
-            try:
-                async with asyncio.timeout(self._stall_s):
-                    await self._writable.wait()
-            except TimeoutError:
-                now_waiting = self._protocol.transport.get_write_buffer_size()
-                if now_waiting >= waiting:
-                    raise ClientStalledError from None
-                waiting = now_waiting
+        if self._channel.write_paused:
+            await self._channel.drain(self._stall_s)
 
     async def end(self) -> None:
         await self.flush()
-        self._protocol.on_pause = self._protocol.on_resume = None
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def abort(self) -> None:
-        self._protocol.abort()
-
-    def _pause(self) -> None:
-        self.paused = True
-        self._writable.clear()
-
-    def _resume(self) -> None:
-        self.paused = False
-        self._writable.set()
+        self._channel.abort()
 
 
 class SendSink:
@@ -143,3 +126,5 @@ class SendSink:
                 await self._send({"type": "http.response.body", "body": data, "more_body": more})
         except TimeoutError:
             raise ClientStalledError from None
+        except (OSError, RuntimeError) as error:  # how servers say that the client has left
+            raise ClientGone from error

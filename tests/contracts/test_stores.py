@@ -489,6 +489,24 @@ def test_text_that_cannot_be_encoded_fails_the_commit_and_nothing_else(tmp_path:
     tell(Place("commit", tmp_path), story)
 
 
+@pytest.mark.parametrize("scribble", [b"", b"\x00", b"\x91\x92\x01", b"\xc1"], ids=["empty", "int", "cut", "noise"])
+def test_row_that_cannot_be_decoded_is_a_store_error_and_nothing_else(scribble: bytes, tmp_path: Path) -> None:
+    """Housekeeping and the start survive a `StoreError`, and say what is wrong; they survive nothing else."""
+
+    async def story(store: Store) -> None:
+        record = a_record(store)
+        row = await commit(store, [started(record)], record)
+        connection = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        connection.execute("UPDATE journal SET entries = ? WHERE id = ?", (scribble, row))
+        connection.close()
+        with pytest.raises(StoreError):
+            await store.read(record.number, [row])
+        with pytest.raises(StoreError):
+            await store.unfinished()
+
+    tell(Place("commit", tmp_path), story)
+
+
 _FULL_DISK = """
 import asyncio, os, resource, sys
 from headgate.errors import StoreError

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 import pytest
 
+from headgate.clock import Clock
 from headgate.errors import RequestError
 from headgate.events import Released, Retracted, Status
 from headgate.hub import Hub
@@ -18,7 +19,7 @@ from tests.shell.scene import HeldStore, Scene, begin, end, run, say, until
 
 
 def hub_of(scene: Scene) -> Hub:
-    return Hub(scene.store, scene.journal, scene.observer)
+    return Hub(scene.store, scene.journal, scene.observer, Clock())
 
 
 async def refusal(call: Awaitable[object]) -> str:

@@ -126,6 +126,26 @@ def test_readers_may_leave_while_they_are_told() -> None:
     run(test)
 
 
+def test_fault_in_one_reader_stays_its_own() -> None:
+    async def test() -> None:
+        scene = Scene()
+        faulty, fine, neighbour = scene.log(), Watcher(), scene.log()
+
+        class Faulty(Watcher):
+            def on_commit(self, log: object, entries: object) -> None:
+                raise RuntimeError("a fault in an encoder")
+
+        broken = Faulty()
+        faulty.readers += [broken, fine]
+        begin(faulty)
+        begin(neighbour)
+        await scene.journal.flush()
+        assert (broken.broken, fine.commits, neighbour.committed_seq) == (1, 1, 3)
+        assert faulty.readers == [fine], "it is cut, not asked again"
+
+    run(test)
+
+
 def test_marks_and_retractions_are_remembered_once_visible() -> None:
     async def test() -> None:
         scene = Scene()

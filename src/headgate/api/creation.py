@@ -16,6 +16,8 @@ STREAM_HEADERS = (
     ("cache-control", "no-cache, no-transform"),
     ("x-accel-buffering", "no"),
     ("incremental", "?1"),
+    # Apps that compress what is not text/event-stream would hold an NDJSON stream back until it is long enough.
+    ("content-encoding", "identity"),
 )
 
 
@@ -71,9 +73,7 @@ async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Lo
         await reader.run(sink)
         if not reader.lost:
             await sink.end()
-    except (Broken, ClientStalledError) as error:
-        if isinstance(error, ClientStalledError):
-            gateway.metrics.counter("headgate_client_stalls_total").inc()
+    except (Broken, ClientStalledError):
         reader.disconnect()
         if sink is not None:
             sink.abort()
@@ -101,10 +101,12 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
         if reader.lost or terminal is None:
             return
         if not terminal.status.successful:
-            await _fail(exchange, dialect, log, terminal, generated=bool(reader.fold.choices))
+            billed = any(attempt.http_status == 200 for attempt in reader.fold.ended.values())
+            await _fail(exchange, dialect, log, terminal, generated=billed or bool(reader.fold.choices))
             return
         body = dialect.whole(reader.fold)
-        await exchange.answer(200, (("content-type", "application/json"), ("headgate-response-id", log.id)), body)
+        headers = (("content-type", "application/json"), ("headgate-response-id", log.id))
+        await exchange.answer(200, headers, body, stall_s=gateway.config.server.write_stall_s)
     except Broken:
         raise _broken(exchange) from None
     finally:

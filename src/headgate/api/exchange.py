@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
 
 from headgate.errors import RequestError
-from headgate.sinks import SendSink, Sink, TransportSink
+from headgate.sinks import ClientGone, ClientStalledError, SendSink, Sink, TransportSink
 
 if TYPE_CHECKING:
-    from headgate.server import HeadgateProtocol
+    from headgate.server import Channel
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -25,18 +25,16 @@ Headers = Iterable[tuple[str, str]]
 EXTENSION: Final = "headgate.connection"
 """Key in ``scope["extensions"]`` under which our server offers its connection."""
 QUERY_FIELDS_MAX: Final = 32
-
-
-class ClientGone(Exception):
-    """The client went away; there is nobody to answer."""
+ANSWER_STALL_S: Final = 60.0
+"""For answers that no configured deadline is handed to: errors, metrics and the like."""
 
 
 class Exchange:
     """A request to read and an answer to give, once."""
 
     __slots__ = (
+        "_channel",
         "_headers",
-        "_protocol",
         "_receive",
         "_scope",
         "_send",
@@ -57,7 +55,7 @@ class Exchange:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._protocol: HeadgateProtocol | None = (scope.get("extensions") or {}).get(EXTENSION)
+        self._channel: Channel | None = (scope.get("extensions") or {}).get(EXTENSION)
         self._watcher: asyncio.Task[None] | None = None
         self._headers: dict[bytes, bytes] | None = None
 
@@ -104,42 +102,49 @@ class Exchange:
 
     def on_disconnect(self, callback: Callable[[], None]) -> None:
         """Call back, once, when the client goes away. The body must have been read."""
-        if self._protocol is not None:
-            self._protocol.on_lost = callback
-            if self._protocol.lost:
-                callback()
+        if self._channel is not None:
+            self._channel.on_lost(callback)
         else:
             self._watcher = asyncio.create_task(self._watch(callback))
 
-    async def answer(self, status: int, headers: Headers, body: bytes) -> None:
-        """The whole answer at once."""
+    async def answer(self, status: int, headers: Headers, body: bytes, *, stall_s: float = ANSWER_STALL_S) -> None:
+        """The whole answer at once. Raises `ClientStalledError` if the client takes nothing of it for `stall_s`."""
         if status != 204:
             headers = (*headers, ("content-length", str(len(body))))
         messages = (self._head(status, headers), {"type": "http.response.body", "body": body, "more_body": False})
-        if self._protocol is not None:
-            await self._protocol.send_at_once(self._send, messages)
+        if self._channel is not None:
+            await self._channel.send_at_once(self._send, messages)
+            if self._channel.write_paused:
+                await self._drain(self._channel, stall_s)
             return
         for message in messages:
             await self._send(message)
 
+    async def _drain(self, channel: Channel, stall_s: float) -> None:
+        try:
+            await channel.drain(stall_s)
+        except ClientStalledError:
+            channel.abort()
+            raise
+
     async def open_stream(self, headers: Headers, *, wake: Callable[[], None], stall_s: float) -> Sink:
         """Send the head of a chunked answer; the sink takes the rest."""
         await self._send(self._head(200, headers))
-        if self._protocol is not None:
-            return TransportSink(self._protocol, self._send, stall_s=stall_s)
+        if self._channel is not None:
+            return TransportSink(self._channel, self._send, stall_s=stall_s)
         return SendSink(self._send, wake, stall_s=stall_s)
 
     @property
     def was_cut(self) -> bool:
         """The connection is gone, so nothing has to be raised to make its server cut it."""
-        return self._protocol is not None and self._protocol.transport.is_closing()
+        return self._channel is not None and self._channel.transport.is_closing()
 
     def close(self) -> None:
         """The answer is given, or nobody is there to take it."""
         if self._watcher is not None:
             self._watcher.cancel()
-        if self._protocol is not None:
-            self._protocol.forget()
+        if self._channel is not None:
+            self._channel.on_lost(None)
 
     def _head(self, status: int, headers: Headers) -> dict[str, Any]:
         self.started = True
@@ -148,7 +153,7 @@ class Exchange:
         return {"type": "http.response.start", "status": status, "headers": raw}
 
     async def _receive_within(self, seconds: float) -> MutableMapping[str, Any]:
-        if self._protocol is not None and self._protocol.body_complete:
+        if self._channel is not None and self._channel.body_complete:
             message = await self._receive()
         else:
             try:

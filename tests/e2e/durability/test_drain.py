@@ -126,7 +126,9 @@ def test_readers_of_a_replay_finish_too(tmp_path: Path) -> None:
         async with process(settings(10), tmp_path) as gateway:
             first = await ask(gateway.port, "sim-fast-t30000")
             await first.read()
-            replay = await send(gateway.port, "GET", f"/v1/responses/{first.head.response_id}/events?dialect=openai-chat")
+            replay = await send(
+                gateway.port, "GET", f"/v1/responses/{first.head.response_id}/events?dialect=openai-chat"
+            )
             await replay.read_head()
             await replay.read(1_000)
             gateway.terminate()

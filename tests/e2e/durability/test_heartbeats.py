@@ -31,7 +31,7 @@ from tests.shell.provider import DONE as PROVIDER_DONE
 
 SERVER = "heartbeat_s = 0.3\ncommit_after_s = 0.3"
 """The gateway looks twice a second, so a silent stream gets one every half second or so."""
-SILENCE_S = 1.8
+SILENCE_S = 1.3
 
 
 async def slow(line: Line, request: Request) -> None:
@@ -56,7 +56,7 @@ def test_silent_chat_stream_gets_comments_without_a_blank_line(tmp_path: Path) -
             native = await send(gateway.port, "GET", f"/v1/responses/{response_id}/events")
             await native.read_head()
             reading = asyncio.create_task(native.read())
-            await exchange.read_until(b": ping\n: ping\n")
+            await exchange.read_until(b": ping\n")
             assert set(exchange.body.split(b"\n")) == {b": ping", b""}
             assert b"\n\n" not in exchange.body
             assert cursor_of(exchange.body) == 0
@@ -64,9 +64,9 @@ def test_silent_chat_stream_gets_comments_without_a_blank_line(tmp_path: Path) -
             await reading
             assert exchange.complete
             assert exchange.body.endswith(DONE)
-            assert exchange.body.count(b": ping\n") >= 4
+            assert exchange.body.count(b": ping\n") >= 3
             assert uncommented(exchange.body) == await events(gateway.port, response_id, dialect="openai-chat")
-            assert native.body.count(b": ping\n\n") >= 4
+            assert native.body.count(b": ping\n\n") >= 3
             assert uncommented(native.body) == await events(gateway.port, response_id)
             log = await log_of(gateway.port, response_id)
             assert [event["seq"] for event in log] == list(range(1, len(log) + 1))

@@ -23,10 +23,10 @@ from tests.e2e.durability.wire import (
     uncommented,
 )
 from tests.e2e.harness import config
-from tests.soak import share, soaking
+from tests.soak import soaking
 
 STREAMS = 24
-KILLS = share(200)
+KILLS = 200 if soaking() else 6
 SUCCESS_MARKS = (b"[DONE]", b'"finish_reason":"', b"response.completed")
 
 

@@ -70,7 +70,7 @@ def test_restart_after_a_kill_with_many_streams_open_takes_seconds(tmp_path: Pat
     async def test() -> None:
         async with process(config(level="warning", routes=route("sim*", "sim")), tmp_path) as gateway:
             clients = [asyncio.create_task(client(gateway.port, n)) for n in range(STREAMS)]
-            await asyncio.sleep(4)
+            await asyncio.sleep(4 if soaking() else 2)
             await asyncio.to_thread(gateway.kill)
             streams = [stream for stream in await asyncio.gather(*clients) if stream is not None]
             started = time.monotonic()

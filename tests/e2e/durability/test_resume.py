@@ -171,12 +171,35 @@ def test_slow_device_gets_everything_although_the_answer_is_long_over(tmp_path: 
 
     async def test() -> None:
         async with process(config(), tmp_path) as gateway:
-            slow = await ask(gateway.port, "sim-fast-t20000", resume=True)
+            slow = await ask(gateway.port, "sim-fast-t40000", resume=True)
             response_id = slow.head.response_id
             assert (await events(gateway.port, response_id, dialect="openai-chat")).endswith(DONE)
             while not slow.complete:
                 await slow.read(200_000)
                 await asyncio.sleep(0.001)
             assert uncommented(slow.body) == await events(gateway.port, response_id, dialect="openai-chat")
+
+    run(test)
+
+
+def test_devices_that_do_not_read_cost_no_memory(tmp_path: Path) -> None:
+    """Twenty readers far behind a long answer: what they have not taken is in the store, not in the process."""
+
+    async def test() -> None:
+        async with process(config(), tmp_path) as gateway:
+            first = await ask(gateway.port, "sim-fast-t40000", resume=True)
+            await first.read()
+            size = len(first.body)
+            before = gateway.resident_bytes()
+            path = f"/v1/responses/{first.head.response_id}/events?dialect=openai-chat"
+            slow = [await send(gateway.port, "GET", path) for _ in range(20)]
+            for exchange in slow:
+                await exchange.read_head()
+            await asyncio.sleep(1)
+            grown = gateway.resident_bytes() - before
+            assert grown < len(slow) * 1_500_000, f"{grown / 1e6:.0f} MB for readers of {size / 1e6:.0f} MB"
+            for exchange in slow[::7]:
+                await exchange.read()
+                assert exchange.body == first.body
 
     run(test)

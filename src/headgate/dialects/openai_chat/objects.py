@@ -62,9 +62,12 @@ def usage_object(usage: Usage, *, same_dialect: bool) -> dict[str, Any]:
     return shown
 
 
+PASSED_ON: Final = frozenset({"upstream_rejected", "upstream_rate_limited"})
+"""Failures that are the provider's answer to the caller: their type, param and code are the provider's own."""
+
+
 def terminal_error(terminal: Terminal) -> bytes:
     """The error object of a log that failed, was cancelled or expired."""
     code = CODES.get(terminal.code, CODES["internal"])
-    return error_object(
-        terminal.message, status=terminal.http_status or code.status, code=terminal.code, detail=terminal.detail
-    )
+    detail = terminal.detail if terminal.code in PASSED_ON else None
+    return error_object(terminal.message, status=terminal.http_status or code.status, code=terminal.code, detail=detail)
