@@ -73,6 +73,14 @@ class Gateway:
         """Open the store, end what a crash left behind, connect nothing yet. Raises `StoreError`, `ConfigError`."""
         if self._is_open:
             return
+        try:
+            await self._open()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        self._is_open = True
+
+    async def _open(self) -> None:
         store = self.config.store
         self._store: Store = open_store(store.url, durability=store.durability)
         self._stack.push_async_callback(self._store.close)
@@ -86,7 +94,6 @@ class Gateway:
         if recovered:
             _logger.warning("ended interrupted responses", extra=fields(count=recovered))
         self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire)]
-        self._is_open = True
 
     async def close(self) -> None:
         """End what is in flight as interrupted, write it down, let go of everything."""

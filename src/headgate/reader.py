@@ -20,8 +20,8 @@ from headgate.events import Entry
 from headgate.log import Log
 from headgate.sinks import Sink
 
-PAGE_ROWS: Final = 64
-"""Journal rows a reader that is behind takes at once: a few hundred events, some tens of kilobytes."""
+PAGE_ROWS: Final = 16
+"""Journal rows a reader that is behind takes at once: some tens of kilobytes, about what a sink takes before it pauses."""
 
 ReadRows = Callable[[int, Sequence[int]], Awaitable[list[tuple[int, list[Entry]]]]]
 
@@ -211,7 +211,7 @@ class StreamReader(_Wakeable):
         except StoreError as error:
             raise Broken from error
         for _, entries in pages:
-            if not self._write_page(sink, entries, limit):
+            if sink.paused or not self._write_page(sink, entries, limit):
                 return
 
     def _write_page(self, sink: Sink, entries: Sequence[Entry], limit: int) -> bool:

@@ -145,17 +145,25 @@ class SqliteStore:
         return None if row is None else _record(row)
 
     async def unfinished(self) -> list[tuple[Record, list[int]]]:
-        records = [_record(row) for row in self._reader.execute("SELECT * FROM responses WHERE terminal = ''")]
-        rows: dict[int, list[int]] = {record.number: [] for record in records}
-        if records:
-            first = min(record.first_row for record in records)
-            for row, entries in self._reader.execute(
-                "SELECT id, entries FROM journal WHERE id >= ? ORDER BY id", (first,)
-            ):
-                for number in {number for number, _ in _decode_row(entries)}:
-                    if number in rows:
-                        rows[number].append(row)
+        try:
+            records = [_record(row) for row in self._reader.execute("SELECT * FROM responses WHERE terminal = ''")]
+            rows = (
+                self._rows_of({record.number for record in records}, min(r.first_row for r in records))
+                if records
+                else {}
+            )
+        except (sqlite3.Error, msgspec.DecodeError) as error:
+            raise StoreError(f"cannot read the journal: {error}") from error
         return [(record, rows[record.number]) for record in records]
+
+    def _rows_of(self, numbers: set[int], first: int) -> dict[int, list[int]]:
+        """Journal rows from `first` on that hold entries of these logs."""
+        rows: dict[int, list[int]] = {number: [] for number in numbers}
+        journal = self._reader.execute("SELECT id, entries FROM journal WHERE id >= ? ORDER BY id", (first,))
+        for row, entries in journal:
+            for number in {number for number, _ in _decode_row(entries)} & numbers:
+                rows[number].append(row)
+        return rows
 
     async def expire(self, now: float, keep_rows_from: int) -> int:
         count: int = await self._on_writer(lambda: self._forget(now))
