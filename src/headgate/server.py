@@ -75,11 +75,12 @@ class Channel:
     Requests may be pipelined, so what belongs to one request is kept with its own cycle, never with the newest one's.
     """
 
-    __slots__ = ("_cycle", "_protocol", "transport")
+    __slots__ = ("_cycle", "_flow", "_protocol", "transport")
 
     def __init__(self, protocol: HeadgateProtocol, cycle: RequestResponseCycle) -> None:
         self.transport = protocol.transport
         self._protocol = protocol
+        self._flow = protocol.flow
         self._cycle = cycle
 
     @property
@@ -90,7 +91,7 @@ class Channel:
     @property
     def write_paused(self) -> bool:
         """More is waiting for the client than the transport wants to hold."""
-        return self._protocol.flow.write_paused
+        return self._flow.write_paused
 
     def on_lost(self, callback: Callable[[], None] | None) -> None:
         """Call back at the moment the client is lost; None when nobody cares any more."""
@@ -104,7 +105,7 @@ class Channel:
         while self.write_paused and not self._protocol.lost:
             try:
                 async with asyncio.timeout(stall_s):
-                    await self._protocol.flow.drain()
+                    await self._flow.drain()
             except TimeoutError:
                 left = self.transport.get_write_buffer_size()
                 if left >= waiting:
