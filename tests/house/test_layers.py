@@ -19,7 +19,7 @@ LAYERS: Final = {
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery recovery seam limits tokens receipts dialects governance",
     # Sockets, files, tasks, time.
-    "shell": "clock journal log hub reader sinks upstream producer restart stores telemetry api",
+    "shell": "clock journal log hub reader sinks connection upstream producer restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
     "entry": "__main__ gateway app server cli",
     # Beside the gateway: uses it, or stands in for a provider or a client.

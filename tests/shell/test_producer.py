@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from headgate.connection import HEAD_BYTES_MAX
 from headgate.events import Blame, Delta, Status
-from headgate.upstream import HEAD_BYTES_MAX
 from tests.shell.asking import ask, gateway, settings
 from tests.shell.provider import (
     CHUNKED,

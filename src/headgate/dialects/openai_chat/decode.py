@@ -23,14 +23,11 @@ LESSONS_MAX: Final = 8
 """Templates learned in vain, one after the other, before a stream is taken to be one that never repeats itself."""
 
 
-class StreamDecoder:
-    """Bytes of a ``text/event-stream`` -> events."""
+class _Decoder:
+    """What both ways of answering share; see `headgate.dialects.Decoder`."""
 
     def __init__(self, *, attempt: int, choices: int) -> None:
-        self._sse = SseDecoder()
         self._chunks = ChunkDecoder(attempt=attempt, choices=choices)
-        self._template: Template | None = None
-        self._lessons = LESSONS_MAX
         self._ended = False
 
     @property
@@ -44,6 +41,16 @@ class StreamDecoder:
     @property
     def ended(self) -> bool:
         return self._ended
+
+
+class StreamDecoder(_Decoder):
+    """Bytes of a ``text/event-stream`` -> events."""
+
+    def __init__(self, *, attempt: int, choices: int) -> None:
+        super().__init__(attempt=attempt, choices=choices)
+        self._sse = SseDecoder()
+        self._template: Template | None = None
+        self._lessons = LESSONS_MAX
 
     def feed(self, data: bytes) -> list[AnyEvent]:
         events: list[AnyEvent] = []
@@ -95,26 +102,13 @@ class StreamDecoder:
         return made
 
 
-class WholeDecoder:
+class WholeDecoder(_Decoder):
     """Bytes of an ``application/json`` answer -> events, all at its end."""
 
     def __init__(self, *, attempt: int, choices: int) -> None:
+        super().__init__(attempt=attempt, choices=choices)
         self._body: list[bytes] = []
         self._bytes = 0
-        self._chunks = ChunkDecoder(attempt=attempt, choices=choices)
-        self._ended = False
-
-    @property
-    def failure(self) -> Failure | None:
-        return self._chunks.failure
-
-    @property
-    def finished(self) -> bool:
-        return self._chunks.finished and self._chunks.failure is None
-
-    @property
-    def ended(self) -> bool:
-        return self._ended
 
     def feed(self, data: bytes) -> list[AnyEvent]:
         self._bytes += len(data)
