@@ -58,6 +58,7 @@ class Gateway:
         self.draining = False
         self._config_version = config.version
         self._is_open = False
+        self._recovering = False  # the store failed, and what was in flight then has no end yet
         self._targets: dict[str, Target] = {}
         self._resolved: dict[str, tuple[Route, Target]] = {}
         self._producers: dict[str, Producer] = {}
@@ -137,7 +138,7 @@ class Gateway:
         """Why no work is taken, or None."""
         if self.draining:
             return "draining"
-        if self.journal.failed is not None:
+        if self.journal.failed is not None or self._recovering:
             return "store_unavailable"
         return None
 
@@ -148,7 +149,7 @@ class Gateway:
         self._admit()
         route, target = self.resolve(request.model)
         now = self.clock.wall()
-        response_id = new_response_id()
+        response_id = new_response_id(int(now * 1000))
         record = Record(
             number=self._store.next_number,
             id=response_id,
@@ -277,7 +278,7 @@ class Gateway:
             raise RequestError(
                 "draining", "The gateway is shutting down; try another one.", headers={"retry-after": "1"}
             )
-        if self.journal.failed is not None:
+        if self.journal.failed is not None or self._recovering:
             raise RequestError(
                 "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
             )
@@ -306,6 +307,7 @@ class Gateway:
         """Law 1: cancel upstream, cut the readers without any end marker; recovery writes the terminals later."""
         _logger.error("the store failed; readers are cut", extra=fields(error=str(error), open=len(self._producers)))
         self.metrics.counter("headgate_commit_failures_total").inc()
+        self._recovering = True
         logs, producers = tuple(self.hub.live.values()), tuple(self._producers.values())
         self.hub.live.clear()
         self._producers.clear()
@@ -330,7 +332,7 @@ class Gateway:
             for reader in tuple(self._streams):
                 reader.beat(now, self.config.server.heartbeat_s)
             try:
-                if self.journal.failed is not None:
+                if self.journal.failed is not None or self._recovering:
                     await self._try_to_recover()
                 else:
                     await self._store.maintain(self.journal.hold)
@@ -346,6 +348,7 @@ class Gateway:
         self.journal.recovered()
         count = await restart.end_interrupted(self._store, self.journal, self, self.clock)
         if self.journal.failed is None:
+            self._recovering = False
             _logger.warning("the store accepts writes again", extra=fields(ended=count))
 
     async def _expire(self) -> None:

@@ -1,4 +1,8 @@
-"""Identifiers. They are secrets of a kind: whoever cannot guess one cannot probe for it, so they are random, not counted."""
+"""Identifiers. They are secrets of a kind: whoever cannot guess one cannot probe for it, so they are not counted.
+
+They begin with the time, so that the store's index grows at its end: with wholly random ids every response touched a
+page of its own, and a whole answer cost half as much again once the store had grown (docs/performance.md).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import secrets
 from typing import Final
 
 RESPONSE_PREFIX: Final = "resp_"
-_RANDOM_BYTES: Final = 16
+_RANDOM_BYTES: Final = 10
+_TIME_MASK: Final = (1 << 48) - 1
 _RESPONSE_ID: Final = re.compile(r"resp_[0-9a-f]{32}")
 
 
-def new_response_id() -> str:
-    """``resp_`` and 32 hex digits: 128 random bits of the operating system."""
-    return RESPONSE_PREFIX + secrets.token_hex(_RANDOM_BYTES)
+def new_response_id(unix_ms: int) -> str:
+    """``resp_`` and 32 hex digits: 48 bits of Unix time in milliseconds, then 80 random bits of the operating system."""
+    return f"{RESPONSE_PREFIX}{unix_ms & _TIME_MASK:012x}{secrets.token_hex(_RANDOM_BYTES)}"
 
 
 def is_response_id(text: str) -> bool:

@@ -129,7 +129,7 @@ class Scene:
         """A new log, still empty."""
         record = Record(
             number=self.store.next_number,
-            id=new_response_id(),
+            id=new_response_id(1_780_000_000_000 + self.store.next_number),
             owner=owner,
             created_at=0.0,
             first_row=0,

@@ -115,7 +115,7 @@ def test_ids_of_others_and_ids_of_nobody_are_refused_in_the_same_words() -> None
         log = await told(scene)
         hub = hub_of(scene)
         messages = []
-        for response_id in (log.id, new_response_id()):
+        for response_id in (log.id, new_response_id(1_780_000_000_000)):
             with pytest.raises(RequestError) as refused:
                 await hub.find(response_id, "other")
             messages.append((refused.value.code, refused.value.message))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import resource
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -173,6 +174,27 @@ def test_disk_that_fills_up_little_by_little_is_recovered_from_at_every_point(tm
                 await ended_as_interrupted(here.port, stream)
 
     run(test, within_s=600)
+
+
+def test_it_is_not_ready_before_what_was_cut_has_its_end(tmp_path: Path) -> None:
+    """Writes are taken again, but the journal cannot be read: it says so, and tries again until it can."""
+
+    async def test() -> None:
+        async with place(tmp_path) as here:
+            stream = await ask(here.port, ENDLESS, resume=True)
+            await stream.read(2_000)
+            with contextlib.closing(sqlite3.connect(tmp_path / "headgate.db", isolation_level=None)) as store:
+                with here.full():
+                    await stream.read()
+                    row, entries = store.execute("SELECT id, entries FROM journal ORDER BY id DESC LIMIT 1").fetchone()
+                    store.execute("UPDATE journal SET entries = x'c1' WHERE id = ?", (row,))
+                await asyncio.sleep(1.2)
+                assert await here.ready() == (503, "store_unavailable")
+                store.execute("UPDATE journal SET entries = ? WHERE id = ?", (entries, row))
+            await here.until_ready()
+            await ended_as_interrupted(here.port, stream)
+
+    run(test)
 
 
 def test_gateway_that_is_stopped_while_the_disk_is_full_ends_and_recovers_at_its_start(tmp_path: Path) -> None:
