@@ -152,7 +152,8 @@ class Connection(asyncio.Protocol):
         if max(self._header_bytes, self._head_bytes if self._in_head else 0) > HEAD_BYTES_MAX:
             self._fail(Failure("upstream_too_large", "The provider's headers are over the limit."))
             return
-        self._deliver()
+        if self._body:
+            self._deliver()
         if self.complete:
             self._finish()
 
@@ -211,12 +212,10 @@ class Connection(asyncio.Protocol):
         return self._call.handler if self._call is not None else None
 
     def _deliver(self) -> None:
-        if not self._body:
-            return
         body, self._body = self._body, []
-        handler = self._handler()
-        if handler is not None:
-            handler.on_body(body[0] if len(body) == 1 else b"".join(body))
+        call = self._call
+        if call is not None and call.handler is not None:
+            call.handler.on_body(body[0] if len(body) == 1 else b"".join(body))
 
     def _finish(self) -> None:
         handler, keep = self._handler(), self.complete and self._keep_alive

@@ -185,17 +185,16 @@ class Log:
                 elif kind in _NOTED:
                     self.note(seq, event)
         for reader in tuple(self.readers):
-            self._tell(reader, entries)
+            try:
+                reader.on_commit(self, entries)
+            except Exception as error:  # noqa: BLE001  its fault must not keep others, or other logs, from what is theirs
+                self._cut(reader, error)
         self._observer.log_committed(self, entries)
 
-    def _tell(self, reader: LogReader, entries: Sequence[Entry]) -> None:
-        """A fault in one reader must not keep the others, or the other logs of the batch, from what is theirs."""
-        try:
-            reader.on_commit(self, entries)
-        except Exception as error:
-            _logger.error("a reader failed and is cut", exc_info=error, extra=fields(response=self.id))
-            self.readers.remove(reader)
-            reader.on_broken()
+    def _cut(self, reader: LogReader, error: Exception) -> None:
+        _logger.error("a reader failed and is cut", exc_info=error, extra=fields(response=self.id))
+        self.readers.remove(reader)
+        reader.on_broken()
 
     def broken(self) -> None:
         """The store failed: what is pending will never be visible."""

@@ -10,7 +10,6 @@ Invariant: whatever happens, the log gets exactly one terminal, and the provider
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -186,7 +185,7 @@ class Producer:
 
     def on_body(self, data: bytes) -> None:
         self._received += len(data)
-        if self.log.ended:
+        if self._call is None:  # the log has ended
             return
         if self._decoder is None:
             if len(self._error_body) < ERROR_BYTES_MAX:
@@ -198,6 +197,8 @@ class Producer:
         events = self._decoder.feed(data)
         if events:
             self._progress(events)
+        if not self._decoder.settled:
+            return
         if self._decoder.failure is not None:
             self._fail(self._decoder.failure)
         elif self._decoder.ended:
@@ -232,23 +233,27 @@ class Producer:
             return False
         return self._request.stream or self.route.upstream == "stream"
 
-    def _progress(self, events: Sequence[AnyEvent]) -> None:
+    def _progress(self, events: list[AnyEvent]) -> None:
         """Append; only events that came from the provider's answer itself count as progress."""
+        first = type(events[0])
+        if first is Delta and len(events) == 1 and self._phase == "stall" and not self._muted:  # a token
+            self._deadline = self._loop.time() + self.route.timeouts.stall_s
+            self._append(events)
+            return
         for event in events:
             if type(event) is ChoiceDone:
                 self._reasons.append(event)
             elif type(event) is Usage:
                 self._usage = event
-        if self._phase != "linger" and (len(events) > 1 or type(events[0]) not in _NO_PROGRESS):
+        if self._phase != "linger" and (len(events) > 1 or first not in _NO_PROGRESS):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
             self._unseen_bytes += sum([len(event.text.encode()) for event in events if type(event) is Delta])
             events = [event for event in events if type(event) is Usage]
         if events:
-            lazy = len(events) == 1 and type(events[0]) is AttemptDescribed
-            self._append(events, lazy=lazy)
+            self._append(events, lazy=first is AttemptDescribed and len(events) == 1)
 
-    def _append(self, events: Sequence[AnyEvent], *, lazy: bool) -> None:
+    def _append(self, events: list[AnyEvent], *, lazy: bool = False) -> None:
         try:
             self.log.append(events, self._clock.monotonic_ns(), lazy=lazy)
         except LifecycleError as error:

@@ -94,10 +94,16 @@ class Channel:
         return self._flow.write_paused
 
     def on_lost(self, callback: Callable[[], None] | None) -> None:
-        """Call back at the moment the client is lost; None when nobody cares any more."""
+        """Call back at the moment the client is lost; None when nobody cares any more, for this or anything else."""
         self._protocol.on_lost = callback
+        self._protocol.on_pause = None
         if callback is not None and self._protocol.lost:
             callback()
+
+    def on_pause(self, callback: Callable[[bool], None]) -> None:
+        """Call back with whether more is waiting for the client than the transport wants to hold, now and at each change."""
+        self._protocol.on_pause = callback
+        callback(self._flow.write_paused)
 
     async def drain(self, stall_s: float) -> None:
         """Until writes are welcome or the client is gone. Raises `ClientStalledError` after `stall_s` without progress."""
@@ -140,6 +146,7 @@ class HeadgateProtocol(HttpToolsProtocol):
         self.lost = False
         """The client is gone."""
         self.on_lost: Callable[[], None] | None = None
+        self.on_pause: Callable[[bool], None] | None = None
         self._unclaimed_bytes = 0  # received since the parser last completed something: a head or trailers, so far
         self._head_timer: asyncio.TimerHandle | None = None
 
@@ -185,6 +192,16 @@ class HeadgateProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._unclaimed_bytes = 0
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause(True)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.on_pause is not None:
+            self.on_pause(False)
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():

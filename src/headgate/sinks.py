@@ -24,8 +24,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Sink(Protocol):
     """What a reader writes to."""
 
-    @property
-    def paused(self) -> bool: ...
+    paused: bool
 
     def write(self, data: bytes) -> None: ...
 
@@ -53,24 +52,22 @@ class ClientGone(Exception):
 class TransportSink:
     """Writes chunks of the chunked body to our own server's transport."""
 
-    __slots__ = ("_channel", "_send", "_stall_s", "_write")
+    __slots__ = ("_channel", "_send", "_stall_s", "_write", "paused")
 
     def __init__(self, channel: Channel, send: Send, *, stall_s: float) -> None:
+        self.paused = False
         self._channel = channel
         self._send = send
         self._stall_s = stall_s
         self._write = channel.transport.write
-
-    @property
-    def paused(self) -> bool:
-        return self._channel.write_paused
+        channel.on_pause(self._set_paused)
 
     def write(self, data: bytes) -> None:
         if data:  # an empty chunk would end the body
             self._write(b"%x\r\n%b\r\n" % (len(data), data))
 
     async def flush(self) -> None:
-        if self._channel.write_paused:
+        if self.paused:
             await self._channel.drain(self._stall_s)
 
     async def end(self) -> None:
@@ -79,6 +76,9 @@ class TransportSink:
 
     def abort(self) -> None:
         self._channel.abort()
+
+    def _set_paused(self, paused: bool) -> None:
+        self.paused = paused
 
 
 class SendSink:

@@ -21,6 +21,9 @@ from headgate.request import CreateRequest, UpstreamRequest
 class Decoder(Protocol):
     """Stage bytes -> events. Never raises on what a peer sent; what is wrong with it stands in `failure`."""
 
+    settled: bool
+    """One of the three below holds: a plain attribute, so that a token costs one look."""
+
     @property
     def failure(self) -> Failure | None:
         """What is wrong with the answer; nothing of what follows is decoded."""

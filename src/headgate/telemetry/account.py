@@ -24,27 +24,30 @@ class Account:
         "_provider",
         "_started",
         "_started_at",
+        "_text_at",
         "_usage",
-        "chunks",
     )
 
     def __init__(self, metrics: Metrics, started: ResponseStarted, provider: str, model: str) -> None:
-        self.chunks = 0
         self._metrics = metrics
         self._started = started
         self._provider = provider
         self._model = model
         self._started_at = 0
         self._first_at = 0
+        self._text_at = 0  # of the last read that brought text
         self._last_at = 0
         self._usage: Usage | None = None
         self._gaps = metrics.histogram("gen_ai_client_operation_time_per_output_chunk_seconds", provider, model)
 
     def feed(self, entry: Entry) -> None:
-        last = entry.events[-1]
-        if type(last) is Delta or any(type(event) is Delta for event in entry.events):
-            self._text(entry.read_at)
-        if type(last) is not Delta:
+        events, at = entry.events, entry.read_at
+        if type(events[0]) is Delta and self._first_at:
+            self._gaps.observe((at - self._text_at) / 1e9)
+            self._text_at = at
+        elif any(type(event) is Delta for event in events):
+            self._text(at)
+        if type(events[-1]) is not Delta:
             self._rare(entry)
 
     def close(self, log: Log, terminal: Terminal) -> None:
@@ -61,14 +64,13 @@ class Account:
             self._write_line(log, terminal, duration_s)
 
     def _text(self, at: int) -> None:
-        self.chunks += 1
         if self._first_at:
-            self._gaps.observe((at - self._last_at) / 1e9)
+            self._gaps.observe((at - self._text_at) / 1e9)
         else:
             self._first_at = at
             ttft = self._metrics.histogram("gen_ai_server_time_to_first_token_seconds", self._provider, self._model)
             ttft.observe((at - self._started_at) / 1e9)
-        self._last_at = at
+        self._text_at = at
 
     def _rare(self, entry: Entry) -> None:
         self._last_at = entry.read_at

@@ -29,6 +29,7 @@ class _Decoder:
     def __init__(self, *, attempt: int, choices: int) -> None:
         self._chunks = ChunkDecoder(attempt=attempt, choices=choices)
         self._ended = False
+        self.settled = False
 
     @property
     def failure(self) -> Failure | None:
@@ -54,7 +55,7 @@ class StreamDecoder(_Decoder):
 
     def feed(self, data: bytes) -> list[AnyEvent]:
         events: list[AnyEvent] = []
-        if self._is_over():
+        if self.settled and self._is_over():
             return events
         for frame in self._sse.feed(data):
             template = self._template
@@ -65,9 +66,11 @@ class StreamDecoder(_Decoder):
                     events.append(delta)
                     continue
             events += self._frame(frame)
+            self.settled = self._is_over() or self._chunks.finished
             if self._is_over():
                 return events
         if self._sse.overflowed:
+            self.settled = True
             self._chunks.failure = Failure("upstream_too_large", "The provider sent a line over the limit.")
         return events
 
@@ -113,6 +116,7 @@ class WholeDecoder(_Decoder):
     def feed(self, data: bytes) -> list[AnyEvent]:
         self._bytes += len(data)
         if self._bytes > WHOLE_BYTES_MAX:
+            self.settled = True
             self._chunks.failure = Failure("upstream_too_large", "The provider's answer is over the limit.")
             self._body.clear()
         else:
