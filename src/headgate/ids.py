@@ -1,7 +1,7 @@
 """Identifiers. They are secrets of a kind: whoever cannot guess one cannot probe for it, so they are not counted.
 
-They begin with the time, so that the store's index grows at its end: with wholly random ids every response touched a
-page of its own, and a whole answer cost half as much again once the store had grown (docs/performance.md).
+They begin with the time, so that the store's index grows at its end: with wholly random ids every response would write
+a page of its own somewhere in the middle.
 """
 
 from __future__ import annotations

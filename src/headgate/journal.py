@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from headgate.log import Log
 
 GAP_NS: Final = 2_000_000
-"""At most one commit in 2 ms under load: at that rate its 40 us are below 2 % of a core (measured: docs/performance.md)."""
+"""At most one commit in 2 ms under load: at that rate its 60 us are 3 % of a core (docs/performance.md)."""
 LAZY_S: Final = 0.02
 """An admitted request is on disk after 20 ms at the latest, even if its provider stays silent."""
 CONGESTED_ENTRIES: Final = 20_000
