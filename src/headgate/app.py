@@ -23,7 +23,7 @@ from headgate.api.responses import cancel, events, show
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import SSE as NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
-from headgate.errors import RequestError
+from headgate.errors import RequestError, StoreError
 from headgate.gateway import Gateway
 from headgate.reader import Broken
 from headgate.sinks import ClientGone, ClientStalledError
@@ -74,6 +74,14 @@ class App:
                 self._gateway.metrics.counter("headgate_client_stalls_total").inc()
             if not exchange.was_cut:
                 raise  # its server closes the connection without completing the body: nobody takes it for whole
+        except StoreError as error:
+            _logger.error("the store cannot be read", extra=fields(error=str(error)))
+            if exchange.started:
+                raise Broken from error
+            unavailable = RequestError(
+                "store_unavailable", "The gateway's store cannot be read.", headers={"retry-after": "5"}
+            )
+            await _answer_error(exchange, dialect, unavailable)
         except Exception as error:
             _logger.error("fault in the gateway", exc_info=error, extra=fields(path=path))
             if exchange.started:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -323,14 +323,14 @@ class Gateway:
             await asyncio.sleep(TICK_S)
             now = loop.time()
             for producer in tuple(self._producers.values()):
-                producer.tick(now)
+                _guarded(producer.tick, now)
 
     async def _upkeep(self) -> None:
         while True:
             await asyncio.sleep(UPKEEP_S)
             now = time.monotonic()
             for reader in tuple(self._streams):
-                reader.beat(now, self.config.server.heartbeat_s)
+                _guarded(reader.beat, now, self.config.server.heartbeat_s)
             try:
                 if self.journal.failed is not None or self._recovering:
                     await self._try_to_recover()
@@ -367,9 +367,10 @@ class Gateway:
         targets = {}
         for provider in self.config.providers:
             base_url = provider.base_url
-            if base_url == SIMULATOR_URL:
+            simulated = base_url == SIMULATOR_URL
+            if simulated:
                 base_url = await self._start_simulator()
-            pool = Pool(endpoint(base_url, _headers(provider)))
+            pool = Pool(endpoint(base_url, _headers(provider), through_proxy=not simulated))
             self._stack.push_async_callback(pool.close)
             targets[provider.name] = Target(provider, dialects[provider.dialect], "", pool)
         return targets
@@ -386,6 +387,14 @@ class Gateway:
         gauge("headgate_open_responses", lambda: len(self._producers))
         gauge("headgate_open_streams", lambda: len(self._streams))
         gauge("headgate_readers", lambda: sum(len(log.readers) for log in self.hub.live.values()))
+
+
+def _guarded(job: Callable[..., None], *arguments: float) -> None:
+    """One response's fault must not stop what looks after all of them."""
+    try:
+        job(*arguments)
+    except Exception as fault:
+        _logger.error("a fault in housekeeping", exc_info=fault)
 
 
 def _headers(provider: Provider) -> dict[str, str]:

@@ -18,9 +18,12 @@ from typing import TYPE_CHECKING, Final
 
 from headgate.errors import StoreError
 from headgate.stores import Batch, JournalEntry, Store
+from headgate.telemetry.logs import fields, logger
 
 if TYPE_CHECKING:
     from headgate.log import Log
+
+_logger = logger("journal")
 
 GAP_NS: Final = 2_000_000
 """At most one commit in 2 ms under load: at that rate its 60 us are 3 % of a core (docs/performance.md)."""
@@ -145,7 +148,10 @@ class Journal:
             return
         self._on_commit_seconds((now_ns - started_ns) / 1e9)
         for log in logs:
-            log.committed()
+            try:
+                log.committed()
+            except Exception as fault:
+                _logger.error("a fault after a commit", exc_info=fault, extra=fields(response=log.id))
         if self._dirty and self._timer is None and not self._held:
             self._schedule()
         self._wake()

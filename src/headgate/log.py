@@ -123,12 +123,20 @@ class Log:
 
         `lazy` says that nobody waits for them.
         """
-        for event in events:
-            self._lifecycle.feed(event)
-            self._digester.feed(event)
-        self._record_due = self._record_due or self._lifecycle.terminal is not None
-        self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events)))
-        self.last_seq += len(events)
+        legal = 0
+        try:
+            for event in events:
+                self._lifecycle.feed(event)
+                self._digester.feed(event)
+                legal += 1
+        finally:  # what was legal before an illegal event is in the log: lifecycle and digest have counted it
+            if legal:
+                self._record_due = self._record_due or self._lifecycle.terminal is not None
+                self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events[:legal])))
+                self.last_seq += legal
+                self._announce(lazy=lazy)
+
+    def _announce(self, *, lazy: bool) -> None:
         if lazy:
             self._journal.add(self, urgency=Urgency.LAZY)
         elif self.impatient:

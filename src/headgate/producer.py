@@ -135,7 +135,12 @@ class Producer:
         timeouts = self.route.timeouts
         if timeouts.total_s is not None:
             self._total_deadline = self._loop.time() + timeouts.total_s
-        upstream = self.target.dialect.write_request(self._request, model=self.target.model, stream=self._streaming)
+        try:
+            upstream = self.target.dialect.write_request(self._request, model=self.target.model, stream=self._streaming)
+        except (ValueError, TypeError, RecursionError) as error:  # such as a body nested to the very limit
+            _logger.error("cannot write the request", extra=fields(response=self.log.id, error=str(error)))
+            self._fail(Failure("internal", "The request could not be written for the provider."))
+            return
         self._request = CreateRequest(self._request.dialect, self._request.model, {}, choices=self._request.choices)
         accept = "text/event-stream" if self._streaming else "application/json"
         self._call = self.target.pool.post(
@@ -217,7 +222,7 @@ class Producer:
             self._progress(events)
         if self._decoder.failure is not None:
             self._fail(self._decoder.failure)
-        else:
+        elif not self.log.ended:
             self._complete()
 
     def on_failed(self, failure: Failure) -> None:
@@ -303,6 +308,8 @@ class Producer:
             self.log.append(events, self._clock.monotonic_ns())
         except LifecycleError as error:
             _logger.error("illegal end", extra=fields(response=self.log.id, error=str(error)))
+            if self.log.ended:
+                return
             fault = Failure("internal", "A fault in the gateway ended the response.")
             self.log.append([closing(Status.FAILED, fault, sha256=self.log.digest())], self._clock.monotonic_ns())
 

@@ -125,7 +125,8 @@ class StreamReader(_Wakeable):
         """Begin to follow. A log that is still empty is followed from the tail at once."""
         self._log.readers.append(self)
         self._at_tail = not self._log.rows and not self._needs_limit()
-        self._log.impatient = self._at_tail
+        if self._at_tail:
+            self._log.impatient = True
 
     def detach(self) -> None:
         if self in self._log.readers:

@@ -95,6 +95,9 @@ class Channel:
 
     def on_lost(self, callback: Callable[[], None] | None) -> None:
         """Call back at the moment the client is lost; None when nobody cares any more, for this or anything else."""
+        if callback is None and self._protocol.owner is not self:
+            return  # a later request of the pipeline has the connection by now
+        self._protocol.owner = None if callback is None else self
         self._protocol.on_lost = callback
         self._protocol.on_pause = None
         if callback is not None and self._protocol.lost:
@@ -102,6 +105,7 @@ class Channel:
 
     def on_pause(self, callback: Callable[[bool], None]) -> None:
         """Call back with whether more is waiting for the client than the transport wants to hold, now and at each change."""
+        self._protocol.owner = self
         self._protocol.on_pause = callback
         callback(self._flow.write_paused)
 
@@ -145,6 +149,8 @@ class HeadgateProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.lost = False
         """The client is gone."""
+        self.owner: Channel | None = None
+        """The request whose callbacks these are: its answer is being written."""
         self.on_lost: Callable[[], None] | None = None
         self.on_pause: Callable[[bool], None] | None = None
         self._unclaimed_bytes = 0  # received since the parser last completed something: a head or trailers, so far
@@ -168,8 +174,12 @@ class HeadgateProtocol(HttpToolsProtocol):
             return
         self._unclaimed_bytes += len(data)
         super().data_received(data)
-        if self._unclaimed_bytes > HEADER_BYTES_MAX and not self.transport.is_closing():
+        if self.transport.is_closing():
+            return
+        if self._unclaimed_bytes > HEADER_BYTES_MAX:
             self._refuse_head()
+        elif self._is_between_requests() and self.timeout_keep_alive_task is None and self._head_timer is None:
+            self._await_head()  # line ends, or the rest of a body nobody reads: uvicorn's timer is gone, ours is not
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -213,6 +223,9 @@ class HeadgateProtocol(HttpToolsProtocol):
             self.transport.abort()
         else:
             super().timeout_keep_alive_handler()
+
+    def _is_between_requests(self) -> bool:
+        return self.cycle is not None and self.cycle.response_complete and not self.pipeline
 
     def _await_head(self) -> None:
         self._head_timer = self.loop.call_later(self.header_timeout_s, self._head_is_late)

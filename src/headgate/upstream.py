@@ -16,10 +16,14 @@ from urllib.request import getproxies, proxy_bypass
 
 from headgate import __version__
 from headgate.connection import Connection, Handler, Tunnel
-from headgate.errors import Failure
+from headgate.errors import ConfigError, Failure
+from headgate.telemetry.logs import fields, logger
 
 LINGER_S: Final = 2.0
 """How long an answer may take to end after its end marker before its connection is given up."""
+
+
+_logger = logger("upstream")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +44,24 @@ class Endpoint:
         return self.url.port or (443 if self.url.scheme == "https" else 80)
 
 
-def endpoint(base_url: str, headers: dict[str, str]) -> Endpoint:
-    """The endpoint of a base URL, with the proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) names for it."""
+def endpoint(base_url: str, headers: dict[str, str], *, through_proxy: bool = True) -> Endpoint:
+    """The endpoint of a base URL, with the proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) names for it.
+
+    Raises `ConfigError` for a proxy that cannot be used.
+    """
     url = urlsplit(base_url.rstrip("/"))
-    proxy = None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
     tls = ssl.create_default_context() if url.scheme == "https" else None
-    return Endpoint(url, tuple(headers.items()), urlsplit(proxy) if proxy else None, tls)
+    return Endpoint(url, tuple(headers.items()), _proxy(url) if through_proxy else None, tls)
+
+
+def _proxy(url: SplitResult) -> SplitResult | None:
+    named = None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme)
+    if not named:
+        return None
+    proxy = urlsplit(named if "://" in named else f"http://{named}")
+    if proxy.scheme not in ("http", "https") or not proxy.hostname:
+        raise ConfigError([f"{url.scheme.upper()}_PROXY: only http:// and https:// proxies can be used"])
+    return proxy
 
 
 class Call:
@@ -164,12 +180,20 @@ class Pool:
                 connection = await self._dial()
         except (OSError, TimeoutError, ValueError, OverflowError) as error:  # a host or port that is none, too
             if call.handler is not None:
-                why = f"no connection within {call.connect_s:g} s" if isinstance(error, TimeoutError) else str(error)
+                where = f"{self.endpoint.host}:{self.endpoint.port}"
+                _logger.warning("cannot connect", extra=fields(provider=where, error=str(error)))
+                late = isinstance(error, TimeoutError)
+                why = f"no connection within {call.connect_s:g} s" if late else "its address is unknown or refuses"
                 call.handler.on_failed(Failure("upstream_connect", f"Cannot connect to the provider: {why}."))
             return
         finally:
             call.task = None
         self._open.add(connection)
+        if connection.transport is None or connection.transport.is_closing():
+            self._open.discard(connection)
+            if call.handler is not None:
+                call.handler.on_failed(Failure("upstream_connect", "The provider closed the connection at once."))
+            return
         connection.start(call)
 
     async def _dial(self) -> Connection:
@@ -197,7 +221,8 @@ class Pool:
             lambda: Tunnel(self._loop), proxy.hostname or "", port, ssl=over_tls
         )
         try:
-            authority = f"{target.host}:{target.port}"
+            host = f"[{target.host}]" if ":" in target.host else target.host
+            authority = f"{host}:{target.port}"
             credentials = f"proxy-authorization: {_basic(proxy)}\r\n" if proxy.username else ""
             transport.write(f"CONNECT {authority} HTTP/1.1\r\nhost: {authority}\r\n{credentials}\r\n".encode())
             await tunnel.established

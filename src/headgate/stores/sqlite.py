@@ -119,7 +119,7 @@ class SqliteStore:
             execute(_INSERT_ROW, row)
             self._writer.executemany(_UPSERT_RECORD, [_record_row(record) for record in batch.records])
             execute("COMMIT")
-        except (sqlite3.Error, msgspec.EncodeError, UnicodeEncodeError, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is: nothing of the batch is safe, and `done` must hear of it
             if self._writer.in_transaction:
                 self._writer.rollback()
             return StoreError(f"commit failed: {error}")

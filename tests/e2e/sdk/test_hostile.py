@@ -515,3 +515,32 @@ def test_more_responses_than_the_limit_are_refused_at_once(tmp_path: Path) -> No
         assert refused.status_code == 503
         assert refused.headers["retry-after"] == "1"
         assert refused.json()["error"]["code"] == "overloaded"
+
+
+def test_body_nested_to_the_very_limit_leaves_nothing_behind(victim: GatewayProcess) -> None:
+    """At some depth the body can still be read and no longer be written for the provider."""
+    for depth in range(940, 1000, 4):
+        nested = b"[" * depth + b"]" * depth
+        plain = json.dumps(body("sim-fast-t5")).encode()
+        request = plain[:-1] + b', "extra": ' + nested + b"}"
+        fields = ("Content-Type: application/json", f"Content-Length: {len(request)}")
+        assert status_of(ask(victim, head(victim, "POST", "/v1/chat/completions", *fields) + request)) in (
+            200,
+            400,
+            500,
+        )
+    until(lambda: metric(victim, "headgate_open_responses") == 0)
+
+
+@pytest.mark.parametrize("crumb", [b"\r\n", b"x"], ids=["line-end", "late-body"])
+def test_connection_on_which_nothing_begins_is_closed(victim: GatewayProcess, crumb: bytes) -> None:
+    """A byte that is no request must not buy a connection all the time in the world."""
+    served_alone(victim)
+    with connected(victim) as connection:
+        connection.settimeout(HEADER_S + 3)
+        length = "Content-Length: 10" if crumb == b"x" else "X-Length: 0"
+        method, path = ("POST", "/nowhere") if crumb == b"x" else ("GET", "/healthz")
+        connection.sendall(head(victim, method, path, length, close=False))
+        assert connection.recv(4096)
+        connection.sendall(crumb)
+        assert connection.recv(4096) == b""
