@@ -250,7 +250,7 @@ class HeadgateProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, draining as DESIGN has it: no new work, a deadline for readers, the rest interrupted and resumable."""
+    """uvicorn's server, draining: no new work, a deadline for readers, the rest interrupted and resumable."""
 
     def __init__(self, config: uvicorn.Config, gateway: Gateway) -> None:
         super().__init__(config)

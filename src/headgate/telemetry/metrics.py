@@ -5,7 +5,7 @@ and not by prometheus_client's own classes because the per-gap histogram is on t
 several calls per observation. Everything runs on one event loop; exposition is prometheus_client's.
 
 TTFT is the first event with text; a gap is between two reads of a stream that brought text, so it may hold several
-tokens and is not called inter-token latency (WIRE D3).
+tokens and is not called inter-token latency: tools disagree on what that is.
 """
 
 from __future__ import annotations
