@@ -158,6 +158,13 @@ class Provider(_Section):
     )
     streaming: bool = Field(True, description="False for a provider that cannot stream: clients still can.")
 
+    def request_headers(self) -> dict[str, str]:
+        """What every request to it carries, secrets in clear."""
+        headers = {name: value.get_secret_value() for name, value in self.headers.items()}
+        if self.api_key is not None:
+            headers["authorization"] = f"Bearer {self.api_key.get_secret_value()}"
+        return headers
+
 
 class Timeouts(_Section):
     """``timeouts`` of a route"""

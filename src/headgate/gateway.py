@@ -16,7 +16,7 @@ from typing import Final
 
 from headgate import restart
 from headgate.clock import Clock
-from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Provider, Route, match_route, target_model
+from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Route, match_route, target_model
 from headgate.delivery import Farewell
 from headgate.dialects import provider_dialects
 from headgate.errors import RequestError, StoreError
@@ -336,8 +336,8 @@ class Gateway:
                     await self._try_to_recover()
                 else:
                     await self._store.maintain(self.journal.hold)
-            except StoreError as error:
-                _logger.error("housekeeping failed", extra=fields(error=str(error)))
+            except Exception as fault:
+                _logger.error("housekeeping failed", exc_info=fault)
 
     async def _try_to_recover(self) -> None:
         """The store failed a while ago: if it takes writes again, end what was in flight and take work."""
@@ -357,8 +357,8 @@ class Gateway:
             keep_from = min((log.rows[0] for log in self.hub.live.values() if log.rows), default=self._store.next_row)
             try:
                 count = await self._store.expire(self.clock.wall(), keep_from)
-            except StoreError as error:
-                _logger.error("expiry failed", extra=fields(error=str(error)))
+            except Exception as fault:
+                _logger.error("expiry failed", exc_info=fault)
                 continue
             self.metrics.counter("headgate_expired_responses_total").inc(count)
 
@@ -370,7 +370,7 @@ class Gateway:
             simulated = base_url == SIMULATOR_URL
             if simulated:
                 base_url = await self._start_simulator()
-            pool = Pool(endpoint(base_url, _headers(provider), through_proxy=not simulated))
+            pool = Pool(endpoint(base_url, provider.request_headers(), through_proxy=not simulated))
             self._stack.push_async_callback(pool.close)
             targets[provider.name] = Target(provider, dialects[provider.dialect], "", pool)
         return targets
@@ -395,10 +395,3 @@ def _guarded(job: Callable[..., None], *arguments: float) -> None:
         job(*arguments)
     except Exception as fault:
         _logger.error("a fault in housekeeping", exc_info=fault)
-
-
-def _headers(provider: Provider) -> dict[str, str]:
-    headers = {name: value.get_secret_value() for name, value in provider.headers.items()}
-    if provider.api_key is not None:
-        headers["authorization"] = f"Bearer {provider.api_key.get_secret_value()}"
-    return headers

@@ -16,10 +16,14 @@ from headgate.assemble import Fold
 from headgate.errors import Failure, RequestError
 from headgate.events import AnyEvent, Terminal
 from headgate.request import CreateRequest, UpstreamRequest
+from headgate.stage import Stage
 
 
-class Decoder(Protocol):
-    """Stage bytes -> events. Never raises on what a peer sent; what is wrong with it stands in `failure`."""
+class Decoder(Stage[bytes, AnyEvent], Protocol):
+    """Stage bytes -> events. Never raises on what a peer sent; what is wrong with it stands in `failure`.
+
+    `finish` says that the input ended, and sets `failure` if it ended too early.
+    """
 
     settled: bool
     """One of the three below holds: a plain attribute, so that a token costs one look."""
@@ -37,12 +41,6 @@ class Decoder(Protocol):
     @property
     def ended(self) -> bool:
         """The end marker was seen; nothing further is read."""
-        ...
-
-    def feed(self, data: bytes, /) -> list[AnyEvent]: ...
-
-    def finish(self) -> list[AnyEvent]:
-        """The input ended. Sets `failure` if it ended too early."""
         ...
 
 
