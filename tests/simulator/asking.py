@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate.simulator import chat
 from headgate.simulator.config import SimulatorConfig
-from headgate.simulator.plan import Plan, make
+from headgate.simulator.plan import Plan
+from headgate.simulator.planning import make
 from headgate.simulator.script import script
 from headgate.simulator.steps import SILENCE_S, Abort, Close, End, Head, Step, Wait, Write
 
@@ -70,7 +72,7 @@ def body(model: str = "sim-fast", **fields: Any) -> bytes:
 
 
 def plan(model: str = "sim-fast", *, simulate: str = "", config: SimulatorConfig | None = None, **fields: Any) -> Plan:
-    return make(body(model, **fields), simulate, config or SimulatorConfig())
+    return make(chat.read(body(model, **fields)), simulate, config or SimulatorConfig())
 
 
 def streamed(model: str = "sim-fast", *, simulate: str = "", **fields: Any) -> Transcript:

@@ -43,7 +43,7 @@ def without_ids(transcript: Transcript) -> list[object]:
     return data
 
 
-@pytest.mark.parametrize("name", STATUSES)
+@pytest.mark.parametrize("name", [name for name in STATUSES if isinstance(name, FaultName)])
 @pytest.mark.parametrize("streaming", [True, False])
 def test_statuses_carry_an_error_object(name: FaultName, streaming: bool) -> None:
     transcript = (streamed if streaming else answered)("sim", simulate=name)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from headgate.errors import RequestError
 from headgate.simulator.config import SimulatorConfig
-from headgate.simulator.faults import FAULTS, Argument, Fault, FaultName
+from headgate.simulator.faults import Argument, FaultName
 from headgate.simulator.grammar import NAMES, Behaviour, Content, parse
+from headgate.simulator.registry import TABLE, Fault, Name
 
 CONFIG = SimulatorConfig(rate=60, ttft_ms=200, models={"flaky": "sim-fast-t9+cut@3", "gpt-4o": "sim"})
 
@@ -40,9 +41,9 @@ def test_every_listed_name_is_understood(name: str) -> None:
     assert parsed(name).faults == ()
 
 
-@pytest.mark.parametrize("name", FaultName)
-def test_every_fault_is_documented_and_understood_in_both_places(name: FaultName) -> None:
-    spec = FAULTS[name]
+@pytest.mark.parametrize("name", TABLE)
+def test_every_fault_is_documented_and_understood_in_both_places(name: Name) -> None:
+    spec = TABLE[name]
     assert all((spec.stream, spec.whole, spec.client))
     assert parsed(f"sim+{name}").faults == (Fault(name, spec.default),)
     assert parsed("sim", str(name)).faults == (Fault(name, spec.default),)

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 
 from headgate.errors import RequestError
 from headgate.simulator import corpus
+from headgate.simulator.chat import read
+from headgate.simulator.chat.request import ChatRequest
 from headgate.simulator.config import SimulatorConfig
-from headgate.simulator.plan import Choice, Finish, Kind, Plan, make
-from headgate.simulator.request import ChatRequest
+from headgate.simulator.plan import Choice, Finish, Kind, Plan
+from headgate.simulator.planning import make
 from headgate.simulator.script import script
 from tests.simulator.asking import MESSAGES, TOOLS, answered, body, plan, play, streamed
 
@@ -44,7 +46,7 @@ def test_order_of_members_in_the_body_does_not_matter() -> None:
     members = {"model": "sim", "messages": MESSAGES, "n": 2}
     bodies = [json.dumps(dict(order)).encode() for order in (members.items(), reversed(members.items()))]
     assert bodies[0] != bodies[1]
-    assert make(bodies[0], "", SimulatorConfig()) == make(bodies[1], "", SimulatorConfig())
+    assert make(read(bodies[0]), "", SimulatorConfig()) == make(read(bodies[1]), "", SimulatorConfig())
 
 
 def test_messages_and_seed_pick_the_text() -> None:
@@ -195,20 +197,20 @@ def test_logprobs_describe_every_token() -> None:
 )
 def test_bad_field_is_refused_by_name(fields: dict[str, Any], param: str) -> None:
     with pytest.raises(RequestError) as refused:
-        make(body(**fields), "", SimulatorConfig())
+        make(read(body(**fields)), "", SimulatorConfig())
     assert (refused.value.code, refused.value.param) == ("invalid_request", param)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000])
 def test_body_that_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(RequestError) as refused:
-        make(data, "", SimulatorConfig())
+        make(read(data), "", SimulatorConfig())
     assert refused.value.code == "invalid_json"
 
 
 def test_request_without_a_model_gets_the_default_one() -> None:
     data = json.dumps({"messages": MESSAGES}).encode()
-    assert make(data, "", SimulatorConfig(default_model="sim-t3")).tokens == 3
+    assert make(read(data), "", SimulatorConfig(default_model="sim-t3")).tokens == 3
 
 
 ODD = st.recursive(
@@ -222,7 +224,7 @@ FIELDS = st.sampled_from(sorted(ChatRequest.__struct_fields__))
 @given(st.dictionaries(FIELDS, ODD, max_size=3))
 def test_no_body_raises_anything_but_a_refusal(fields: dict[str, Any]) -> None:
     try:
-        made = make(body(**fields), "", SimulatorConfig())
+        made = make(read(body(**fields)), "", SimulatorConfig())
     except RequestError as error:
         assert error.status in (400, 404)  # noqa: PT017  (most, but not all, are refused)
     else:

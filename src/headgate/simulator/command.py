@@ -9,15 +9,16 @@ from collections.abc import Callable
 import uvloop
 from rich.table import Table
 
-from headgate.simulator.faults import FAULTS
+from headgate.simulator.dialect import Dialect
+from headgate.simulator.registry import rows
 from headgate.simulator.server import Simulator
 
 
 def table() -> Table:
-    """Every fault: its name, what it does, and what a correct client must make of it."""
-    shown = Table("fault", "streamed", "whole", "a correct client", show_lines=True)
-    for name, spec in FAULTS.items():
-        shown.add_row(str(name), spec.stream, spec.whole, spec.client)
+    """Every fault: its name, what it does in which dialect, and what a correct client must make of it."""
+    shown = Table("fault", "dialect", "streamed", "whole", "a correct client", show_lines=True)
+    for row in rows():
+        shown.add_row(row.name, "all" if row.dialects == tuple(Dialect) else "\n".join(row.dialects), *row.effect)
     return shown
 
 

@@ -15,8 +15,10 @@ from typing import Final, Protocol, assert_never, cast
 import h11
 
 from headgate.simulator.config import SimulatorConfig
-from headgate.simulator.routes import Request, Stats, answer, refuse
+from headgate.simulator.dialect import Dialect
+from headgate.simulator.routes import SENDERS, Request, Stats, answer, refuse
 from headgate.simulator.steps import SILENCE_S, Abort, Close, Delimit, End, Head, Step, Wait, Write
+from headgate.simulator.writer import Problem
 
 HEADER_BYTES_MAX: Final = 64 * 1024
 """Request line and headers; above this 431."""
@@ -140,6 +142,7 @@ class Connection(asyncio.Protocol):
             self._request.target.decode("ascii"),
             simulate.decode("latin-1"),
             bytes(self._body),
+            sender=next((SENDERS[name] for name, _ in headers if name in SENDERS), Dialect.CHAT),
         )
         self._body.clear()
         if request.counted:
@@ -150,7 +153,7 @@ class Connection(asyncio.Protocol):
         """Answer what cannot be read any further; h11 will not let the connection live on."""
         self._body.clear()
         if self._http.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            self._start(refuse(status, message), counted=False)
+            self._start(refuse(Problem(status, message)), counted=False)
         else:
             self._transport.close()
 

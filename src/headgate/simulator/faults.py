@@ -1,13 +1,16 @@
-"""Everything the simulator can do wrong, as data: one row per fault.
+"""The faults that every provider can have, as data: one row per fault.
 
 The names are the wire values of model names (``sim+cut@20``) and of the header ``X-Simulate``; the rows are what the
-documentation prints and what tests walk through. How a fault is played is in `script`, not here.
+documentation prints and what tests walk through. How a fault is played is in `script`, not here. The rows say it in
+the terms of Chat Completions; `registry` has what is different in other dialects, `quirks` what only some can do.
 """
 
 from __future__ import annotations
 
 from enum import Enum, StrEnum
 from typing import Final, NamedTuple
+
+from headgate.simulator.dialect import Dialect
 
 
 class Argument(Enum):
@@ -59,13 +62,6 @@ class FaultName(StrEnum):
     BOM = "bom"
 
 
-class Fault(NamedTuple):
-    """One fault of one request; `at` is its number, or the default of its row."""
-
-    name: FaultName
-    at: float
-
-
 class FaultSpec(NamedTuple):
     """One row of the table."""
 
@@ -77,6 +73,8 @@ class FaultSpec(NamedTuple):
     """What it does to a whole answer."""
     client: str
     """What a correct client must make of it."""
+    dialects: tuple[Dialect, ...] = tuple(Dialect)
+    """Where there is such a fault."""
 
 
 _T, _S, _N = Argument.TOKENS, Argument.SECONDS, Argument.NONE

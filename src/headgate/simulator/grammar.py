@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from headgate.errors import RequestError
 from headgate.simulator.config import RATE_MAX, TTFT_MS_MAX, SimulatorConfig
-from headgate.simulator.faults import FAULTS, Argument, Fault, FaultName
+from headgate.simulator.faults import Argument
+from headgate.simulator.registry import TABLE, Fault, named
 
 TOKENS_MAX: Final = 100_000
 """Tokens of one choice: some 2 MB of memory while it streams."""
@@ -42,6 +43,12 @@ class Behaviour:
     ttft_ms: float
     content: Content = Content.PROSE
     reasoning: bool = False
+    redacted: bool = False
+    """Some of the reasoning is there, but not for anybody to read."""
+    parallel: bool = False
+    """Two tools are called at once, as if the request had asked for it."""
+    cached: bool = False
+    """Half of the prompt counts as read from a cache."""
     about: int = 120
     """Tokens of an answer that may run on to the end of its sentence."""
     tokens: int | None = None
@@ -54,7 +61,10 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "slow": {"rate": 8.0, "ttft_ms": 1500.0},
     "long": {"about": 800},
     "reasoning": {"reasoning": True},
+    "redacted": {"reasoning": True, "redacted": True},
     "tools": {"content": Content.TOOLS},
+    "parallel": {"content": Content.TOOLS, "parallel": True},
+    "cached": {"cached": True},
     "refusal": {"content": Content.REFUSAL},
     "json": {"content": Content.JSON},
     "unicode": {"content": Content.UNICODE},
@@ -115,10 +125,10 @@ def _turn(behaviour: Behaviour, part: str) -> Behaviour | None:
 
 def _break(behaviour: Behaviour, item: str) -> Behaviour | None:
     found = _FAULT.fullmatch(item)
-    if found is None or found[1] not in set(FaultName):
+    name = named(found[1]) if found else None
+    if found is None or name is None:
         return None
-    name, number = FaultName(found[1]), found[2]
-    spec = FAULTS[name]
+    number, spec = found[2], TABLE[name]
     at = spec.default if number is None else float(number)
     match spec.argument:
         case Argument.NONE if number is not None:
@@ -138,7 +148,7 @@ def _fail(model: str, config: SimulatorConfig, part: str) -> Behaviour:
 
 def _unknown(model: str, config: SimulatorConfig, part: str = "") -> RequestError:
     because = f" ({part[:60]!r} is neither a knob nor a fault, or its number is out of range)" if part else ""
-    faults = (name + ("" if spec.argument is Argument.NONE else "[@N]") for name, spec in FAULTS.items())
+    faults = (name + ("" if spec.argument is Argument.NONE else "[@N]") for name, spec in TABLE.items())
     return RequestError(
         "model_not_found",
         f"The model {model[:120]!r} does not exist{because}. Models: {', '.join((*NAMES, *config.models))}. "

@@ -11,22 +11,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from headgate.simulator import stream, whole, wire
+from headgate.simulator import stream, whole
+from headgate.simulator.dialect import Dialect
 from headgate.simulator.faults import FaultName
 from headgate.simulator.plan import Plan
+from headgate.simulator.quirks import Quirk
+from headgate.simulator.registry import Name
+from headgate.simulator.speakers import SPEAKERS
 from headgate.simulator.steps import SILENCE_S, Close, Delimit, End, Head, Step, Wait, Write
+from headgate.simulator.writer import JSON, OVERLOADED, Problem
 
 HUGE_HEADERS: Final = tuple((f"x-padding-{i}", "." * 8192) for i in range(32))
 BOM: Final = b"\xef\xbb\xbf"
 HTML: Final = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 
-STATUSES: Final[Mapping[FaultName, tuple[str, str]]] = {
+STATUSES: Final[Mapping[Name, tuple[str, str]]] = {
     FaultName.RATE_LIMITED: ("rate_limit_exceeded", "Rate limit reached (simulated)."),
     FaultName.SERVER_ERROR: ("server_error", "The server had an error (simulated)."),
     FaultName.UNAVAILABLE: ("overloaded", "The server is overloaded (simulated)."),
     FaultName.UNAUTHORIZED: ("invalid_api_key", "Incorrect API key provided (simulated)."),
     FaultName.BAD_REQUEST: ("invalid_value", "The request cannot be served (simulated)."),
     FaultName.NOT_FOUND: ("not_found", "Nothing is here (simulated)."),
+    Quirk.OVERLOADED_STATUS: ("overloaded", OVERLOADED),
 }
 """Faults that are an HTTP status: the error's code and message."""
 
@@ -41,14 +47,13 @@ def script(plan: Plan) -> Iterator[Step]:
         return
     if delay_s := plan.at(FaultName.SLOW_HEADERS):
         yield Wait(delay_s)
-    extra = (("x-request-id", f"req_{plan.id}"), *(HUGE_HEADERS if plan.has(FaultName.HUGE_HEADERS) else ()))
+    named = SPEAKERS[plan.ask.dialect].request_id
+    extra = ((named, f"req_{plan.id}"), *(HUGE_HEADERS if plan.has(FaultName.HUGE_HEADERS) else ()))
     for step in _shaped(plan, _answer(plan)):
         yield replace(step, headers=(*step.headers, *extra)) if isinstance(step, Head) else step
 
 
-def reply(
-    status: int, body: bytes, *, kind: str = "application/json", headers: Mapping[str, str] | None = None
-) -> Iterator[Step]:
+def reply(status: int, body: bytes, *, kind: str = JSON, headers: Mapping[str, str] | None = None) -> Iterator[Step]:
     """The steps of an answer that is all there at once."""
     fields = {"content-type": kind, "content-length": str(len(body)), **(headers or {})}
     yield Head(status, tuple(fields.items()), Delimit.LENGTH)
@@ -61,15 +66,17 @@ def _answer(plan: Plan) -> Iterator[Step]:
     status = next((fault for fault in plan.faults if fault.name in STATUSES), None)
     if status is not None:
         code, message = STATUSES[status.name]
-        number = int(status.name)
-        headers = {"retry-after": f"{status.at:g}"} if status.name is FaultName.RATE_LIMITED else {}
-        return reply(number, wire.encode(wire.error(number, message, code=code)), headers=headers)
-    streamed = plan.stream and not plan.has(FaultName.NO_STREAM)
+        retry_s = status.at if status.name is FaultName.RATE_LIMITED else None
+        problem = Problem(int(status.name), message, code=code, retry_s=retry_s, array=plan.ask.array)
+        body = SPEAKERS[plan.ask.dialect].error(problem)
+        return reply(problem.status, body, headers={} if retry_s is None else {"retry-after": f"{retry_s:g}"})
+    writer = SPEAKERS[plan.ask.dialect].writer(plan)
+    streamed = plan.ask.stream and not plan.has(FaultName.NO_STREAM)
     if plan.has(FaultName.HTML):
         return reply(200, HTML, kind="text/html; charset=utf-8")
     if plan.has(FaultName.EMPTY):
-        return reply(200, b"", kind=stream.CONTENT_TYPE if streamed else "application/json")
-    return stream.steps(plan) if streamed else whole.steps(plan)
+        return reply(200, b"", kind=writer.stream_type if streamed else JSON)
+    return stream.steps(plan, writer) if streamed else whole.steps(plan, writer)
 
 
 def _shaped(plan: Plan, steps: Iterable[Step]) -> Iterator[Step]:
@@ -83,13 +90,21 @@ def _shaped(plan: Plan, steps: Iterable[Step]) -> Iterator[Step]:
         match step:
             case Head(delimit=Delimit.LENGTH) if prefix:
                 yield _lengthened(step, len(prefix))
+            case Write(b""):
+                yield step
             case Write(data, tokens):
-                if crlf and plan.stream:
-                    data = data.replace(b"\n", b"\r\n")
+                if crlf and plan.ask.stream:
+                    data = _other_ends(plan.ask.dialect, data)
                 data, prefix = prefix + data, b""
                 yield from _apart(_bytes(data) if drip else _halves(data) if split else [data], tokens)
             case _:
                 yield step
+
+
+def _other_ends(dialect: Dialect, data: bytes) -> bytes:
+    """Lines with the ends that the dialect's own provider does not use."""
+    lines = data.replace(b"\r\n", b"\n")
+    return lines if dialect is Dialect.GEMINI else lines.replace(b"\n", b"\r\n")
 
 
 def _lengthened(head: Head, by: int) -> Head:

@@ -9,6 +9,7 @@ from typing import Final, Self
 from headgate.errors import ConfigError, RequestError
 from headgate.simulator.config import SimulatorConfig
 from headgate.simulator.connection import Connection
+from headgate.simulator.dialect import Dialect
 from headgate.simulator.grammar import parse
 from headgate.simulator.routes import Stats
 
@@ -19,11 +20,13 @@ DEFAULT: Final = SimulatorConfig()
 
 
 class Simulator:
-    """A provider that speaks Chat Completions, for newcomers without a key and for tests of clients.
+    """A provider that speaks every dialect, for newcomers without a key and for tests of clients.
 
         async with await Simulator.start() as simulator:
             client = AsyncOpenAI(base_url=simulator.url, api_key="any")
+            client = AsyncAnthropic(base_url=simulator.root, api_key="any")
 
+    Which dialect a request is answered in its path says.
     Works on asyncio and uvloop. All methods belong to the loop it was started on.
     """
 
@@ -59,8 +62,17 @@ class Simulator:
     @property
     def url(self) -> str:
         """What OpenAI's SDKs take as ``base_url``."""
+        return f"{self.root}/v1"
+
+    def base_url(self, dialect: str) -> str:
+        """What the official SDK of a dialect takes as its base URL."""
+        return self.url if dialect in (Dialect.CHAT, Dialect.RESPONSES) else self.root
+
+    @property
+    def root(self) -> str:
+        """What Anthropic's and Google's SDKs take as ``base_url``: without any path."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}/v1"
+        return f"http://{host}:{self.port}"
 
     async def close(self) -> None:
         """Stop listening and drop every connection; answers in progress are cut. Safe to call twice."""

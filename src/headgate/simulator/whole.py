@@ -1,4 +1,4 @@
-"""A plan as a whole answer: one JSON object, sent when the last token would have been.
+"""A plan as a whole answer: one JSON value, sent when the last token would have been.
 
 Faults that break a stream at a token break this halfway through its bytes.
 """
@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from headgate.simulator import wire
 from headgate.simulator.faults import FaultName
+from headgate.simulator.framing import padded
 from headgate.simulator.plan import Plan
 from headgate.simulator.steps import SILENCE_S, Abort, Close, Delimit, End, Head, Step, Wait, Write
-from headgate.simulator.stream import BROKEN, COMMENT_EVERY_S, PADDING_BYTES
+from headgate.simulator.stream import COMMENT_EVERY_S
+from headgate.simulator.writer import JSON, Writer
 
-GARBAGE: Final = b'{"id":"chatcmpl-garbage","choices":[{"index":0,"message":{"role":"assi]]'
 LENGTH_OVERSTATED_BY: Final = 64
-_TYPE: Final = ("content-type", "application/json")
+_TYPE: Final = ("content-type", JSON)
 _HALVED: Final = (FaultName.CUT, FaultName.RESET, FaultName.CLOSE, FaultName.STALL)
 
 
-def steps(plan: Plan) -> Iterator[Step]:
+def steps(plan: Plan, writer: Writer) -> Iterator[Step]:
     """The steps of a whole answer."""
     if plan.has(FaultName.STALL_COMMENTS):
         yield Head(200, (_TYPE,), Delimit.CHUNKED)
@@ -30,7 +30,7 @@ def steps(plan: Plan) -> Iterator[Step]:
         return
     longest = max(choice.tokens for choice in plan.choices)
     yield Wait(plan.ttft_s + (max(0, longest - 1) / plan.rate if plan.rate else 0.0))
-    yield from _sent(plan, _body(plan))
+    yield from _sent(plan, _body(plan, writer))
 
 
 def _sent(plan: Plan, body: bytes) -> Iterator[Step]:
@@ -50,18 +50,15 @@ def _sent(plan: Plan, body: bytes) -> Iterator[Step]:
     yield Abort() if halved is FaultName.RESET else Close()
 
 
-def _body(plan: Plan) -> bytes:
+def _body(plan: Plan, writer: Writer) -> bytes:
     """The bytes of the answer, after the faults that change what it says."""
-    if plan.has(FaultName.GARBAGE):
-        return GARBAGE
-    if plan.has(FaultName.ERROR) or plan.has(FaultName.ERROR_EVENT):
-        return wire.encode(wire.error(500, BROKEN, code="server_error"))
-    if plan.has(FaultName.ERROR_OBJECT):
-        return wire.encode(wire.error_object(BROKEN))
-    answer = wire.whole(plan)
+    for fault in plan.faults:
+        other = writer.broken(fault.name)
+        if other is not None:
+            return other
+    body = writer.whole()
     if plan.has(FaultName.HUGE_LINE):
-        answer["padding"] = "." * PADDING_BYTES
-    body = wire.encode(answer)
+        body = padded(body)
     if plan.has(FaultName.TRUNCATED_JSON) or plan.has(FaultName.EOF):
         return body[: len(body) // 2]
     return b"\n \t" + body + b"\n\n" if plan.has(FaultName.NOISE) else body
