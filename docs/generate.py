@@ -220,10 +220,39 @@ def _configuration() -> str | None:
 Pages = Mapping[str, Callable[[], str | None]]
 """What makes the text of each file; None while there is nothing to make it of."""
 
+# --- simulator
+
+
+SIMULATOR_LEAD: Final = """\
+What the built-in provider can do wrong, or differently: `sim+<name>` as the model, or `X-Simulate: <name>`, in every
+dialect. `@` in a text is the number behind the name (`cut@5`). See [how to use it](../how-to/test-your-client-against-faults.md)."""
+
+
+def simulator_page(rows: Iterable[Any], dialects: int) -> str:
+    """Every fault and quirk, in the dialects where it comes to the same."""
+    cells = [
+        (
+            f"`{row.name}`",
+            "all" if len(row.dialects) == dialects else ", ".join(f"`{name}`" for name in row.dialects),
+            *row.effect,
+        )
+        for row in rows
+    ]
+    header = ["name", "provider's dialect", "streamed", "whole", "a correct client makes of it"]
+    return page("Simulator", "headgate.simulator.registry", SIMULATOR_LEAD, table(header, cells))
+
+
+def _simulator() -> str | None:
+    registry = _module("headgate.simulator.registry")
+    dialect = _module("headgate.simulator.dialect")
+    return None if registry is None or dialect is None else simulator_page(registry.rows(), len(dialect.Dialect))
+
+
 PAGES: Final[Pages] = {
     "errors.md": errors_page,
     "metrics.md": _metrics,
     "configuration.md": _configuration,
+    "simulator.md": _simulator,
 }
 
 

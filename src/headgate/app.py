@@ -15,14 +15,18 @@ from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
 
-from headgate.api import operations
+from headgate.api import conversation, gemini, operations, responses
 from headgate.api.callers import Callers
+from headgate.api.counting import count_tokens
 from headgate.api.creation import create
 from headgate.api.exchange import Exchange, Receive, Scope, Send
-from headgate.api.responses import cancel, events, show
-from headgate.dialects import Dialect
-from headgate.dialects.headgate import SSE as NATIVE
+from headgate.api.models import Models, client_dialect
+from headgate.api.socket import Socket
+from headgate.dialects import Dialect, dialects
+from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
+from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
+from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.errors import RequestError, StoreError
 from headgate.gateway import Gateway
 from headgate.reader import Broken
@@ -33,6 +37,8 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Exchange, str, str], Awaitable[None]]
 """``(exchange, owner, id)``; the id is empty on routes without one."""
 
+ID_PREFIXES: Final = ("/v1/responses/", "/v1/models/", "/v1beta/models/")
+"""Below these a path segment is an id, or a model's name, which may hold slashes."""
 EXPOSED_HEADERS: Final = ("Headgate-Response-Id", "Retry-After", "x-should-retry")
 """What scripts of configured origins may read of an answer."""
 
@@ -46,6 +52,7 @@ class App:
         self._gateway = gateway
         self._callers = Callers(gateway.config.keys, check_host=check_host)
         self._routes = _routes(gateway)
+        self._dialects = dialects()
         self._requests: dict[tuple[str, int], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,8 +60,8 @@ class App:
             await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
             await self._lifespan(receive, send)
-        else:
-            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "websocket":
+            await self._websocket(scope, receive, send)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
@@ -62,7 +69,7 @@ class App:
         if root and path.startswith(root):
             path = path[len(root) :]
         exchange = Exchange(scope, receive, send, path)
-        endpoint, response_id, dialect, methods = self._match(path)
+        endpoint, response_id, dialect, methods = self._match(exchange)
         try:
             await self._handle(exchange, endpoint, response_id, methods)
         except ClientGone:
@@ -93,6 +100,17 @@ class App:
             exchange.close()
             self._count(endpoint, exchange.status)
 
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        socket = Socket(self._gateway, self._callers, scope, receive, send, path)
+        try:
+            await socket.run()
+        except Exception as error:
+            _logger.error("fault in the gateway", exc_info=error, extra=fields(path=path))
+            await socket.fail()
+        finally:
+            self._count(socket.endpoint, socket.status)
+
     async def _handle(
         self, exchange: Exchange, endpoint: str, response_id: str, methods: dict[str, tuple[Handler, bool]]
     ) -> None:
@@ -104,24 +122,24 @@ class App:
             raise RequestError("method_not_allowed", f"{endpoint} takes {allowed}.", headers={"allow": allowed})
         owner = ""
         if needs_key:
-            owner = self._callers.identify(
-                authorization=exchange.header(b"authorization"), host=exchange.header(b"host")
-            )
+            owner = self._callers.identify(exchange.header)
         await handler(exchange, owner, response_id)
 
-    def _match(self, path: str) -> tuple[str, str, Dialect, dict[str, tuple[Handler, bool]]]:
+    def _match(self, exchange: Exchange) -> tuple[str, str, Dialect, dict[str, tuple[Handler, bool]]]:
         """Endpoint (as metrics call it), id, dialect of its errors, and its methods; no methods for an unknown path."""
+        path = exchange.path
         found = self._routes.get(path)
         if found is not None:
-            return path, "", *found
-        for prefix in ("/v1/responses/", "/v1/models/"):
-            if path.startswith(prefix):
-                rest = path[len(prefix) :]
-                response_id, slash, action = rest.partition("/") if prefix == "/v1/responses/" else (rest, "", "")
-                endpoint = f"{prefix}{{id}}{slash}{action}"
-                if response_id and endpoint in self._routes:
-                    return endpoint, response_id, *self._routes[endpoint]
-        return "unknown", "", OPENAI_CHAT, {}
+            return path, "", found[0] or self._dialects[client_dialect(exchange)], found[1]
+        prefix = next((prefix for prefix in ID_PREFIXES if path.startswith(prefix)), None)
+        if prefix is not None:
+            rest = path[len(prefix) :]
+            id_, slash, action = rest.partition("/") if prefix == "/v1/responses/" else (rest, "", "")
+            endpoint = f"{prefix}{{id}}{slash}{action}"
+            if id_ and endpoint in self._routes:
+                dialect, methods = self._routes[endpoint]
+                return endpoint, id_, dialect or self._dialects[client_dialect(exchange)], methods
+        return "unknown", "", self._dialects[client_dialect(exchange)], {}
 
     def _count(self, endpoint: str, status: int) -> None:
         counter = self._requests.get((endpoint, status))
@@ -154,7 +172,7 @@ def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
         app = CORSMiddleware(
             app,
             allow_origins=origins,
-            allow_methods=["GET", "POST"],
+            allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=EXPOSED_HEADERS,
             max_age=3600,
@@ -162,22 +180,51 @@ def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
     return app
 
 
-Route = tuple[Dialect, dict[str, tuple[Handler, bool]]]
+Route = tuple[Dialect | None, dict[str, tuple[Handler, bool]]]
 
 
 def _routes(gateway: Gateway) -> dict[str, Route]:
-    """Path -> dialect of its errors, and method -> (handler, whether it needs a key)."""
-    models = operations.Models(gateway)
+    """Path -> dialect of its errors (None: the headers say), and method -> (handler, whether it needs a key)."""
+    models = Models(gateway)
     g = gateway
-    chat: Dialect = OPENAI_CHAT
-    native: Dialect = NATIVE
+    chat, messages, native = OPENAI_CHAT, ANTHROPIC_MESSAGES, NATIVE
+    listed: dict[str, tuple[Handler, bool]] = {"GET": (lambda e, *_: models.show_all(e), True)}
+    one_model: dict[str, tuple[Handler, bool]] = {
+        "GET": (lambda e, _, name: models.show(e, name), True),
+        "POST": (
+            lambda e, owner, name: gemini.act(g, e, owner, name),
+            True,
+        ),  # some SDKs of Google's say v1, some v1beta
+    }
     return {
         "/v1/chat/completions": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_CHAT, owner), True)}),
-        "/v1/models": (chat, {"GET": (lambda e, *_: models.show_all(e), True)}),
-        "/v1/models/{id}": (chat, {"GET": (lambda e, _, name: models.show(e, name), True)}),
-        "/v1/responses/{id}": (chat, {"GET": (lambda e, owner, id_: show(g, e, owner, id_), True)}),
-        "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: cancel(g, e, owner, id_), True)}),
-        "/v1/responses/{id}/events": (native, {"GET": (lambda e, owner, id_: events(g, e, owner, id_), True)}),
+        "/v1/responses": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_RESPONSES, owner), True)}),
+        "/v1/responses/input_tokens": (chat, {"POST": (lambda e, *_: count_tokens(g, e, OPENAI_RESPONSES), True)}),
+        "/v1/messages": (messages, {"POST": (lambda e, owner, _: create(g, e, ANTHROPIC_MESSAGES, owner), True)}),
+        "/v1/messages/count_tokens": (
+            messages,
+            {"POST": (lambda e, *_: count_tokens(g, e, ANTHROPIC_MESSAGES), True)},
+        ),
+        "/v1/models": (None, listed),
+        "/v1beta/models": (None, listed),
+        "/v1/models/{id}": (None, one_model),
+        "/v1beta/models/{id}": (None, one_model),
+        "/v1/responses/{id}": (
+            chat,
+            {
+                "GET": (lambda e, owner, id_: responses.show(g, e, owner, id_), True),
+                "DELETE": (lambda e, owner, id_: responses.delete(g, e, owner, id_), True),
+            },
+        ),
+        "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: responses.cancel(g, e, owner, id_), True)}),
+        "/v1/responses/{id}/input_items": (
+            chat,
+            {"GET": (lambda e, owner, id_: conversation.show_input(g, e, owner, id_), True)},
+        ),
+        "/v1/responses/{id}/events": (
+            native,
+            {"GET": (lambda e, owner, id_: responses.events(g, e, owner, id_), True)},
+        ),
         "/healthz": (native, dict.fromkeys(("GET", "HEAD"), (lambda e, *_: operations.health(e), False))),
         "/readyz": (native, dict.fromkeys(("GET", "HEAD"), (lambda e, *_: operations.ready(g, e), False))),
         "/metrics": (native, {"GET": (lambda e, *_: operations.metrics(g, e), True)}),

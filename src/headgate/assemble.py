@@ -33,10 +33,12 @@ from headgate.events import (
 class PartFold:
     """One part as far as it is known."""
 
-    __slots__ = ("_pieces", "done", "started", "tool_extra")
+    __slots__ = ("_pieces", "done", "extras", "started", "tool_extra")
 
     def __init__(self, started: PartStarted) -> None:
         self.started = started
+        self.extras: list[Extra] = []
+        """What came with its events, in order; `tool_extra` and `ChoiceFold.message_extra` are the same, accumulated."""
         self.tool_extra: dict[str, Any] = {}
         self.done = False
         self._pieces: list[tuple[int, str]] = []
@@ -72,9 +74,11 @@ class PartFold:
 class ChoiceFold:
     """One choice as far as it is known. `message_extra` stood inside its deltas, `extra` beside them."""
 
-    __slots__ = ("done", "extra", "message_extra", "parts")
+    __slots__ = ("done", "extra", "extras", "message_extra", "parts")
 
     def __init__(self) -> None:
+        self.extras: list[Extra] = []
+        """What came with its ``choice.done`` and ``opaque`` events, in order."""
         self.parts: list[PartFold] = []
         self.done: ChoiceDone | None = None
         self.extra: dict[str, Any] = {}
@@ -114,6 +118,7 @@ class Fold:
 
     def _attempt_started(self, _: int, event: AttemptStarted) -> None:
         self.attempts.append(event)
+        self.model, self.provider_id, self.envelope = "", "", {}  # what another attempt said is not this one's
 
     def _attempt_described(self, _: int, event: AttemptDescribed) -> None:
         self.model = event.model or self.model
@@ -127,27 +132,36 @@ class Fold:
         choice = self._choice(event.choice)
         part = PartFold(event)
         choice.parts.append(part)
-        if event.kind is PartKind.TOOL_CALL:  # in other kinds it says how the dialect calls them
-            self._take(choice, event.extra, part.tool_extra)
+        if event.extra is not None:
+            part.extras.append(event.extra)
+            if event.kind is PartKind.TOOL_CALL:  # in other kinds it says how the dialect calls them
+                self._take(choice, event.extra, part.tool_extra)
 
     def _delta(self, seq: int, event: Delta) -> None:
         choice = self.choices[event.choice]
         part = choice.parts[event.part]
         part.append(seq, event.text)
         if event.extra is not None:
+            part.extras.append(event.extra)
             in_call = part.kind is PartKind.TOOL_CALL
             self._take(choice, event.extra, part.tool_extra if in_call else choice.message_extra)
 
     def _part_done(self, _: int, event: PartDone) -> None:
-        self.choices[event.choice].parts[event.part].done = True
+        part = self.choices[event.choice].parts[event.part]
+        part.done = True
+        if event.extra is not None:
+            part.extras.append(event.extra)
 
     def _choice_done(self, _: int, event: ChoiceDone) -> None:
         choice = self._choice(event.choice)
         choice.done = event
-        self._take(choice, event.extra, choice.message_extra)
+        if event.extra is not None:
+            choice.extras.append(event.extra)
+            self._take(choice, event.extra, choice.message_extra)
 
     def _opaque(self, _: int, event: Opaque) -> None:
         choice = self._choice(event.choice)
+        choice.extras.append(event.extra)
         self._take(choice, event.extra, choice.message_extra)
 
     def _retracted(self, seq: int, event: Retracted) -> None:
@@ -168,10 +182,8 @@ class Fold:
             choice = self.choices[index] = ChoiceFold()
         return choice
 
-    def _take(self, choice: ChoiceFold, extra: Extra | None, around_delta: dict[str, Any]) -> None:
+    def _take(self, choice: ChoiceFold, extra: Extra, around_delta: dict[str, Any]) -> None:
         """Fold in extra fields: at the top they are replaced, in a choice and in a delta they accumulate."""
-        if extra is None:
-            return
         self.extra.update(extra.response or {})
         accumulate(choice.extra, extra.choice or {}, strings_grow=False)
         accumulate(around_delta, extra.delta or {}, strings_grow=True)

@@ -32,12 +32,20 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOP_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
 
 KNOWN_PROVIDERS: Final = (
-    # name, key variable, base URL, model globs that lead there without a prefix
-    ("openai", "OPENAI_API_KEY", "https://api.openai.com/v1", ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*")),
-    ("groq", "GROQ_API_KEY", "https://api.groq.com/openai/v1", ()),
-    ("mistral", "MISTRAL_API_KEY", "https://api.mistral.ai/v1", ("mistral-*", "codestral-*")),
-    ("deepseek", "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", ("deepseek-*",)),
-    ("openrouter", "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", ()),
+    # name, dialects, key variable, base URL, model globs that lead there without a prefix
+    (
+        "openai",
+        ("openai-chat", "openai-responses"),
+        "OPENAI_API_KEY",
+        "https://api.openai.com/v1",
+        ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
+    ),
+    ("anthropic", ("anthropic-messages",), "ANTHROPIC_API_KEY", "https://api.anthropic.com", ("claude-*",)),
+    ("gemini", ("gemini",), "GEMINI_API_KEY", "https://generativelanguage.googleapis.com", ("gemini-*", "gemma-*")),
+    ("groq", ("openai-chat",), "GROQ_API_KEY", "https://api.groq.com/openai/v1", ()),
+    ("mistral", ("openai-chat",), "MISTRAL_API_KEY", "https://api.mistral.ai/v1", ("mistral-*", "codestral-*")),
+    ("deepseek", ("openai-chat",), "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", ("deepseek-*",)),
+    ("openrouter", ("openai-chat",), "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", ()),
 )
 """Providers that come in by themselves, without a configuration file, when their usual key variable is set."""
 
@@ -146,24 +154,36 @@ class Provider(_Section):
     """``[[providers]]``"""
 
     name: Name = Field(description="What routes call it.")
-    dialect: Literal["openai-chat"] = Field("openai-chat", description="The wire format it speaks.")
+    dialect: Literal["openai-chat", "openai-responses", "anthropic-messages", "gemini"] = Field(
+        "openai-chat", description="The wire format it speaks."
+    )
+    also: list[Literal["openai-chat", "openai-responses"]] = Field(
+        default_factory=list,
+        description="Other wire formats it speaks under the same `base_url`. A client of one of them is answered in it, "
+        "so that nothing has to be translated.",
+    )
     base_url: Annotated[str, AfterValidator(_base_url)] = Field(
-        description="As its official SDK takes it; `simulator:` is the built-in simulator."
+        description="As its official SDK takes it; `simulator:` is the built-in simulator. `{model}` in its path becomes "
+        "the model's name, for servers that have it there (Azure's deployments)."
     )
     api_key: Annotated[SecretStr, AfterValidator(_printable_secret)] | None = Field(
-        None, description="Sent as `Authorization: Bearer`."
+        None, description="Sent as the dialect wants it: `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`."
     )
     headers: Annotated[dict[str, SecretStr], AfterValidator(_header)] = Field(
-        default_factory=dict, description="More headers for every request."
+        default_factory=dict, description="More headers for every request; one of the dialect's own is replaced."
+    )
+    query: dict[str, str] = Field(
+        default_factory=dict, description="Query parameters of every request, such as Azure's `api-version`."
     )
     streaming: bool = Field(True, description="False for a provider that cannot stream: clients still can.")
 
-    def request_headers(self) -> dict[str, str]:
-        """What every request to it carries, secrets in clear."""
-        headers = {name: value.get_secret_value() for name, value in self.headers.items()}
-        if self.api_key is not None:
-            headers["authorization"] = f"Bearer {self.api_key.get_secret_value()}"
-        return headers
+    def own_headers(self) -> dict[str, str]:
+        """The headers of its table, secrets in clear; its dialect adds the credential."""
+        return {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
+
+    def own_key(self) -> str | None:
+        """The key, in clear."""
+        return None if self.api_key is None else self.api_key.get_secret_value()
 
 
 class Timeouts(_Section):
@@ -187,6 +207,11 @@ class Route(_Section):
     upstream: Literal["auto", "stream", "whole"] = Field(
         "auto", description="How to ask the provider: as the client asked, always streamed, or always whole."
     )
+    on_unsupported: Literal["error", "drop"] = Field(
+        "error",
+        description="A field of the request that the provider's dialect has no word for: refuse the request, or leave the "
+        "field out and say so in the log.",
+    )
     on_disconnect: OnDisconnect = Field(
         OnDisconnect.CANCEL, strict=False, description="When the last reader leaves: `cancel`, `continue` or `drain`."
     )
@@ -197,6 +222,19 @@ class Route(_Section):
         description="Before that happens; unset: 0, or 10 for callers that sent `Headgate-Resume: 1`.",
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Timers of this route.")
+
+
+class Model(_Section):
+    """``[[models]]``"""
+
+    match: str = Field(
+        min_length=1,
+        description="Glob on model names at the provider; the first match wins, before the built-in table.",
+    )
+    context_tokens: int | None = Field(
+        None, ge=0, description="Most tokens a request may have; 0: no limit. Unset: as the built-in table says."
+    )
+    output_tokens_max: int | None = Field(None, ge=0, description="Most tokens of an answer, in the same way.")
 
 
 class Key(_Section):
@@ -216,6 +254,7 @@ class Config(_Section):
     logging: Logging = Field(default_factory=Logging)
     providers: list[Provider] = Field(default_factory=list)
     routes: list[Route] = Field(default_factory=list)
+    models: list[Model] = Field(default_factory=list)
     keys: list[Key] = Field(default_factory=list)
 
     @property
@@ -260,9 +299,11 @@ def default(environ: Mapping[str, str]) -> Config:
     """The configuration without a file: loopback, SQLite here, the simulator, and every provider whose key variable is set."""
     providers = [Provider(name="simulator", base_url=SIMULATOR_URL)]
     routes = [Route(model="sim*", to=["simulator/*"]), Route(model="simulator/*", to=["simulator/*"])]
-    for name, variable, url, globs in KNOWN_PROVIDERS:
+    for name, dialects, variable, url, globs in KNOWN_PROVIDERS:
         if environ.get(variable):
-            providers.append(Provider(name=name, base_url=url, api_key=SecretStr(environ[variable])))
+            own, *also = dialects
+            settings = {"name": name, "dialect": own, "also": also, "base_url": url, "api_key": environ[variable]}
+            providers.append(Provider.model_validate(settings, strict=False))
             routes += [Route(model=glob, to=[f"{name}/*"]) for glob in (f"{name}/*", *globs)]
     return Config(providers=providers, routes=routes)
 

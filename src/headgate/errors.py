@@ -29,6 +29,15 @@ class Code(NamedTuple):
 CODES: Final[dict[str, Code]] = {
     # the caller's
     "invalid_request": Code(400, Blame.CALLER, False, "The request is malformed; the message names the field."),
+    "unsupported_field": Code(
+        400,
+        Blame.CALLER,
+        False,
+        "A field of the request has no counterpart in the dialect of the provider behind the model; the message names both.",
+    ),
+    "context_length_exceeded": Code(
+        400, Blame.CALLER, False, "The request cannot fit the model's context; the message has the numbers."
+    ),
     "invalid_json": Code(400, Blame.CALLER, False, "The body is not JSON."),
     "invalid_cursor": Code(400, Blame.CALLER, False, "The cursor is not a number of this log."),
     "unauthorized": Code(401, Blame.CALLER, False, "No key, or one that is not known."),
@@ -37,6 +46,12 @@ CODES: Final[dict[str, Code]] = {
         Blame.CALLER,
         False,
         "The Host header is not one of this machine; without keys only local clients are served.",
+    ),
+    "forbidden_origin": Code(
+        403,
+        Blame.CALLER,
+        False,
+        "A page of another origin opened a WebSocket; server.cors_origins names those that may.",
     ),
     "not_found": Code(404, Blame.CALLER, False, "There is no such resource, or it belongs to somebody else."),
     "model_not_found": Code(

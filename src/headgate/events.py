@@ -26,6 +26,9 @@ class PartKind(StrEnum):
     REASONING = "reasoning"
     REFUSAL = "refusal"
     TOOL_CALL = "tool_call"
+    OTHER = "other"
+    """Something only one dialect has a word for, such as a search the provider ran itself: `PartStarted.extra` holds
+    the provider's object, the text (if any) is the provider's own. Readers of other dialects do not see it."""
 
 
 class Reason(StrEnum):
@@ -111,6 +114,10 @@ class ResponseStarted(Event, frozen=True, tag=1):
     may_retract: bool = False
     """Whether `Retracted` may follow; fixed here because it decides how far some readers may follow."""
     input_tokens_estimate: int = 0
+    echo: dict[str, Any] | None = None
+    """Parameters of the request as the Responses dialect shows them in every response object; None: its defaults."""
+    input: list[Any] | None = None
+    """Input items of a response that was created in the Responses dialect. Shown only where they are asked for."""
 
 
 class AttemptStarted(Event, frozen=True, tag=2):
@@ -121,6 +128,8 @@ class AttemptStarted(Event, frozen=True, tag=2):
     dialect: str
     model: str
     """The model name sent upstream."""
+    dropped: tuple[str, ...] = ()
+    """Paths in the client's request that this provider has no word for and that were left out, as the route allows."""
 
 
 class AttemptDescribed(Event, frozen=True, tag=3):
@@ -167,6 +176,7 @@ class PartDone(Event, frozen=True, tag=7):
 
     choice: int
     part: int
+    extra: Extra | None = None
 
 
 class ChoiceDone(Event, frozen=True, tag=8):
@@ -259,6 +269,8 @@ class Terminal(Event, frozen=True, tag=16):
     """The provider's own error object, where the failure was the provider's answer to the caller."""
     sha256: str = ""
     """Hash of what was released; see `assemble.digest`."""
+    ended_at: int = 0
+    """Unix time, seconds; 0 in logs of older versions."""
 
 
 AnyEvent = (

@@ -17,17 +17,20 @@ from typing import Final
 from headgate import restart
 from headgate.clock import Clock
 from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Route, match_route, target_model
+from headgate.context import Count, count, may_exceed, refusal
 from headgate.delivery import Farewell
-from headgate.dialects import provider_dialects
+from headgate.dialects import ClientDialect, client_dialects, provider_dialects
+from headgate.dialects.translate import upstream_request
 from headgate.errors import RequestError, StoreError
 from headgate.events import Entry, ResponseStarted
 from headgate.hub import Hub
 from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.producer import TICK_S, Producer, Target
+from headgate.models import Limits, limits
+from headgate.producer import TICK_S, Producer, Target, asks_for_stream
 from headgate.reader import StreamReader
-from headgate.request import CreateRequest
+from headgate.request import CreateRequest, UpstreamRequest
 from headgate.stores import Record, Store, open_store
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
@@ -57,10 +60,12 @@ class Gateway:
         self.metrics = Metrics()
         self.draining = False
         self._config_version = config.version
+        self._own_limits = [Limits(m.match, m.context_tokens, m.output_tokens_max) for m in config.models]
         self._is_open = False
         self._recovering = False  # the store failed, and what was in flight then has no end yet
-        self._targets: dict[str, Target] = {}
-        self._resolved: dict[str, tuple[Route, Target]] = {}
+        self._clients: dict[str, ClientDialect] = client_dialects()
+        self._targets: dict[str, dict[str, Target]] = {}  # by provider, then by dialect, its own first
+        self._resolved: dict[tuple[str, str], tuple[Route, Target]] = {}
         self._producers: dict[str, Producer] = {}
         self._accounts: dict[str, Account] = {}
         self._streams: set[StreamReader] = set()
@@ -147,7 +152,12 @@ class Gateway:
     def create(self, request: CreateRequest, owner: str) -> Log:
         """Admit a request and begin to make its response. Raises `RequestError`. Attach a reader before the next await."""
         self._admit()
-        route, target = self.resolve(request.model)
+        route, target = self.resolve(request.model, request.dialect)
+        text = text_bytes(request.text)
+        self._check_fit(request, target, text)
+        upstream = self._translate(request, route, target)
+        if request.background:
+            route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
         now = self.clock.wall()
         response_id = new_response_id(int(now * 1000))
         record = Record(
@@ -174,12 +184,14 @@ class Gateway:
             route=route.model,
             policy=route.policy,
             config_version=self._config_version,
-            input_tokens_estimate=estimate(text_bytes(request.body.get("messages"))),
+            input_tokens_estimate=estimate(text),
+            echo=request.echo,
+            input=request.input,
         )
         producer = Producer(
             log,
             started,
-            request,
+            upstream,
             route=route,
             target=target,
             clock=self.clock,
@@ -191,28 +203,65 @@ class Gateway:
         producer.start()
         return log
 
-    def resolve(self, model: str) -> tuple[Route, Target]:
-        """Where a model name leads. Raises `RequestError` ``model_not_found``, which names what there is."""
-        found = self._resolved.get(model)
+    def resolve(self, model: str, dialect: str = "") -> tuple[Route, Target]:
+        """Where a model name leads a client of this dialect. Raises `RequestError` ``model_not_found``, which names what there is."""
+        found = self._resolved.get((model, dialect))
         if found is None:
-            found = self._resolve(model)
+            found = self._resolve(model, dialect)
             if len(self._resolved) >= RESOLVED_MAX:
                 self._resolved.clear()
-            self._resolved[model] = found
+            self._resolved[model, dialect] = found
         return found
 
-    def _resolve(self, model: str) -> tuple[Route, Target]:
+    def _resolve(self, model: str, dialect: str) -> tuple[Route, Target]:
         route = match_route(self.config.routes, model)
         if route is None:
             known = ", ".join(sorted({route.model for route in self.config.routes}))
             message = f"No route leads from the model {model!r}. There are: {known}."
             raise RequestError("model_not_found", message, param="model")
         provider, upstream_model = target_model(route.to[0], model)
-        return route, replace(self._targets[provider], model=upstream_model)
+        found = self._target(provider, dialect)
+        return route, replace(found, model=upstream_model, limits=limits(upstream_model, self._own_limits))
 
-    def pool(self, provider: str) -> Pool:
-        """Connections to a configured provider."""
-        return self._targets[provider].pool
+    def _target(self, provider: str, dialect: str) -> Target:
+        """A provider in the client's dialect if it speaks that, else in its own."""
+        spoken = self._targets[provider]
+        return spoken.get(dialect) or next(iter(spoken.values()))
+
+    def count(self, request: CreateRequest) -> Count:
+        """How many input tokens the request has, for the model it names. Raises `RequestError`."""
+        _, target = self.resolve(request.model, request.dialect)
+        return count(self._clients[request.dialect].read_prompt(request), target.limits)
+
+    def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
+        """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
+        if not may_exceed(text, target.limits):
+            return
+        try:
+            prompt = self._clients[request.dialect].read_prompt(request)
+        except RequestError:  # a provider of the same dialect may know better
+            return
+        error = refusal(prompt, target.limits)
+        if error is not None:
+            raise error
+
+    def _translate(self, request: CreateRequest, route: Route, target: Target) -> UpstreamRequest:
+        try:
+            return upstream_request(
+                request,
+                self._clients[request.dialect],
+                target.dialect,
+                provider_name=target.provider.name,
+                model=target.model,
+                stream=asks_for_stream(request, route, target.provider),
+                may_drop=route.on_unsupported == "drop",
+            )
+        except RecursionError:
+            raise RequestError("invalid_request", "The request is nested too deeply.") from None
+
+    def provider(self, name: str) -> Target:
+        """A configured provider, for calls that are no responses; its model is empty."""
+        return self._target(name, "")
 
     def cancel(self, log: Log) -> bool:
         """Stop a response. False if it had ended already."""
@@ -362,17 +411,23 @@ class Gateway:
                 continue
             self.metrics.counter("headgate_expired_responses_total").inc(count)
 
-    async def _build_targets(self) -> dict[str, Target]:
+    async def _build_targets(self) -> dict[str, dict[str, Target]]:
         dialects = provider_dialects()
         targets = {}
+        simulator_url = ""
         for provider in self.config.providers:
             base_url = provider.base_url
             simulated = base_url == SIMULATOR_URL
             if simulated:
-                base_url = await self._start_simulator()
-            pool = Pool(endpoint(base_url, provider.request_headers(), through_proxy=not simulated))
+                simulator_url = simulator_url or await self._start_simulator()
+                base_url = simulator_url
+                base_url += dialects[provider.dialect].base_path
+            own = dialects[provider.dialect]
+            headers = own.headers(provider.own_key()) | provider.own_headers()
+            pool = Pool(endpoint(base_url, headers, query=provider.query, through_proxy=not simulated))
             self._stack.push_async_callback(pool.close)
-            targets[provider.name] = Target(provider, dialects[provider.dialect], "", pool)
+            spoken = dict.fromkeys((provider.dialect, *provider.also))
+            targets[provider.name] = {str(name): Target(provider, dialects[name], "", pool) for name in spoken}
         return targets
 
     async def _start_simulator(self) -> str:
@@ -380,7 +435,7 @@ class Gateway:
 
         simulator = await Simulator.start()
         self._stack.push_async_callback(simulator.close)
-        return simulator.url
+        return simulator.root
 
     def _gauges(self) -> None:
         gauge = self.metrics.gauge

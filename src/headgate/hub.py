@@ -85,6 +85,10 @@ class Hub:
                 timeline.feed(entry.read_at, event)
         return fold, timeline
 
+    async def delete(self, log: Log) -> None:
+        """Forget an ended response: its record, and its events in the journal."""
+        await self._store.delete(log.record)
+
     async def started(self, log: Log) -> ResponseStarted:
         """The log's first event."""
         async for entry in self.entries(log):

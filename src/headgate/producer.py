@@ -33,7 +33,8 @@ from headgate.events import (
 from headgate.journal import Journal
 from headgate.lifecycle import LifecycleError, terminal_status
 from headgate.log import Log
-from headgate.request import CreateRequest
+from headgate.models import UNKNOWN, Limits
+from headgate.request import CreateRequest, UpstreamRequest
 from headgate.telemetry.logs import fields, logger
 from headgate.tokens import estimate
 from headgate.upstream import Call, Pool
@@ -60,6 +61,8 @@ class Target:
     dialect: ProviderDialect
     model: str
     pool: Pool
+    limits: Limits = UNKNOWN
+    """Of the model."""
 
 
 class Producer:
@@ -82,7 +85,6 @@ class Producer:
         "_request",
         "_started",
         "_status",
-        "_streaming",
         "_total_deadline",
         "_unseen_bytes",
         "_usage",
@@ -95,7 +97,7 @@ class Producer:
         self,
         log: Log,
         started: ResponseStarted,
-        request: CreateRequest,
+        request: UpstreamRequest,
         *,
         route: Route,
         target: Target,
@@ -106,7 +108,7 @@ class Producer:
         self.target = target
         self.route = route
         self._started = started
-        self._request = request
+        self._request: UpstreamRequest | None = request  # until it is sent: prompts may be large
         self._clock = clock
         self._journal = journal
         self._loop = asyncio.get_running_loop()
@@ -116,7 +118,6 @@ class Producer:
         self._headers: dict[str, str] = {}
         self._error_body = b""
         self._received = 0
-        self._streaming = self._ask_for_stream()
         self._reasons: list[ChoiceDone] = []
         self._usage: Usage | None = None
         self._muted = False
@@ -130,22 +131,15 @@ class Producer:
 
     def start(self) -> None:
         """Append the beginning of the log and send the request. Never raises; a failure is the log's."""
-        attempt = AttemptStarted(1, self.target.provider.name, self.target.dialect.name, self.target.model)
+        request, self._request = self._request, None
+        assert request is not None, "started twice"
+        target = self.target
+        attempt = AttemptStarted(1, target.provider.name, target.dialect.name, target.model, request.dropped)
         self.log.append([self._started, attempt], self._clock.monotonic_ns(), lazy=True)
         timeouts = self.route.timeouts
         if timeouts.total_s is not None:
             self._total_deadline = self._loop.time() + timeouts.total_s
-        try:
-            upstream = self.target.dialect.write_request(self._request, model=self.target.model, stream=self._streaming)
-        except (ValueError, TypeError, RecursionError) as error:  # such as a body nested to the very limit
-            _logger.error("cannot write the request", extra=fields(response=self.log.id, error=str(error)))
-            self._fail(Failure("internal", "The request could not be written for the provider."))
-            return
-        self._request = CreateRequest(self._request.dialect, self._request.model, {}, choices=self._request.choices)
-        accept = "text/event-stream" if self._streaming else "application/json"
-        self._call = self.target.pool.post(
-            upstream.path, upstream.body, accept=accept, handler=self, connect_s=timeouts.connect_s
-        )
+        self._call = target.pool.post(request, model=target.model, handler=self, connect_s=timeouts.connect_s)
 
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
@@ -186,7 +180,7 @@ class Producer:
         elif make is None:
             self._fail(Failure("upstream_malformed", f"The provider answered with {media_type or 'no content type'}."))
         else:
-            self._decoder = make(attempt=self.log.open_attempt, choices=self._request.choices)
+            self._decoder = make(attempt=self.log.open_attempt, choices=self._started.choices)
 
     def on_body(self, data: bytes) -> None:
         self._received += len(data)
@@ -232,11 +226,6 @@ class Producer:
             self._fail(failure)
 
     # what follows
-
-    def _ask_for_stream(self) -> bool:
-        if not self.target.provider.streaming or self.route.upstream == "whole":
-            return False
-        return self._request.stream or self.route.upstream == "stream"
 
     def _progress(self, events: list[AnyEvent]) -> None:
         """Append; only events that came from the provider's answer itself count as progress."""
@@ -303,7 +292,7 @@ class Producer:
         if usage is not None and usage is not self._usage:
             events.append(usage)
         self._usage = usage
-        events.append(closing(status, failure, sha256=self.log.digest()))
+        events.append(self._closing(status, failure))
         try:
             self.log.append(events, self._clock.monotonic_ns())
         except LifecycleError as error:
@@ -311,7 +300,10 @@ class Producer:
             if self.log.ended:
                 return
             fault = Failure("internal", "A fault in the gateway ended the response.")
-            self.log.append([closing(Status.FAILED, fault, sha256=self.log.digest())], self._clock.monotonic_ns())
+            self.log.append([self._closing(Status.FAILED, fault)], self._clock.monotonic_ns())
+
+    def _closing(self, status: Status, failure: Failure | None) -> Terminal:
+        return closing(status, failure, sha256=self.log.digest(), ended_at=int(self._clock.wall()))
 
     def _estimated_usage(self, status: Status) -> Usage | None:
         """Nothing is estimated for a request that the provider never began to answer."""
@@ -347,10 +339,17 @@ class Producer:
             self._fail(Failure("upstream_stalled", f"The provider made no progress for {seconds:g} s."))
 
 
-def closing(status: Status, failure: Failure | None, *, sha256: str) -> Terminal:
+def asks_for_stream(request: CreateRequest, route: Route, provider: Provider) -> bool:
+    """Whether the provider is asked for a stream."""
+    if not provider.streaming or route.upstream == "whole":
+        return False
+    return request.stream or request.background or route.upstream == "stream"
+
+
+def closing(status: Status, failure: Failure | None, *, sha256: str, ended_at: int) -> Terminal:
     """The terminal of a log that ended like this."""
     if failure is None:
-        return Terminal(status, sha256=sha256)
+        return Terminal(status, sha256=sha256, ended_at=ended_at)
     code = CODES[failure.code]
     return Terminal(
         status,
@@ -362,4 +361,5 @@ def closing(status: Status, failure: Failure | None, *, sha256: str) -> Terminal
         retry_after_s=failure.retry_after_s,
         detail=failure.detail,
         sha256=sha256,
+        ended_at=ended_at,
     )

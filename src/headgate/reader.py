@@ -75,13 +75,13 @@ class StreamReader(_Wakeable):
         "_from",
         "_heartbeat",
         "_held",
-        "_log",
         "_may_retract",
         "_position",
         "_quiet_since",
         "_read_rows",
         "_sink",
         "cursor",
+        "log",
         "lost",
     )
 
@@ -102,7 +102,7 @@ class StreamReader(_Wakeable):
         self.lost = False
         """The client is gone."""
         self._quiet_since: float | None = None  # nothing was written since; None: something was, since the last beat
-        self._log = log
+        self.log = log
         self._encoder = encoder
         self._from = cursor
         self._position = 0  # journal rows that were folded into the encoder
@@ -119,18 +119,18 @@ class StreamReader(_Wakeable):
     @property
     def done(self) -> bool:
         """Everything up to the terminal was written."""
-        return self._log.terminal is not None and self._folded == self._log.committed_seq
+        return self.log.terminal is not None and self._folded == self.log.committed_seq
 
     def attach(self) -> None:
         """Begin to follow. A log that is still empty is followed from the tail at once."""
-        self._log.readers.append(self)
-        self._at_tail = not self._log.rows and not self._needs_limit()
+        self.log.readers.append(self)
+        self._at_tail = not self.log.rows and not self._needs_limit()
         if self._at_tail:
-            self._log.impatient = True
+            self.log.impatient = True
 
     def detach(self) -> None:
-        if self in self._log.readers:
-            self._log.readers.remove(self)
+        if self in self.log.readers:
+            self.log.readers.remove(self)
 
     def disconnect(self) -> None:
         """The client went away."""
@@ -162,7 +162,7 @@ class StreamReader(_Wakeable):
     async def opened(self, timeout_s: float) -> bool:
         """Wait until headers may leave: something semantic is visible, or time is up. True if something is."""
         deadline = time.monotonic() + timeout_s
-        while not (self._log.opened or self._log.terminal or self.lost or self._broken):
+        while not (self.log.opened or self.log.terminal or self.lost or self._broken):
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -200,15 +200,17 @@ class StreamReader(_Wakeable):
 
     async def _catch_up(self, sink: Sink) -> None:
         """Write one page, or go to the tail if there is none."""
-        rows = self._log.rows[self._position : self._position + PAGE_ROWS]
+        rows = self.log.rows[self._position : self._position + PAGE_ROWS]
         limit = self._limit()
+        if not rows and self.log.terminal is not None and self._folded < limit:
+            raise Broken  # the response was deleted while it was read
         if not rows or self._folded >= limit:
             self._at_tail = not self._needs_limit()
             if not self._at_tail and not self.done:
                 await self._park()
             return
         try:
-            pages = await self._read_rows(self._log.number, rows)
+            pages = await self._read_rows(self.log.number, rows)
         except StoreError as error:
             raise Broken from error
         for _, entries in pages:
@@ -229,7 +231,7 @@ class StreamReader(_Wakeable):
     def _encode(self, entries: Sequence[Entry], limit: int) -> bytes:
         """Fold what was not folded yet into the encoder; the frames of what lies after the cursor."""
         feed, start = self._encoder.feed, self._from
-        retractions = self._log.retractions
+        retractions = self.log.retractions
         frames: list[bytes] = []
         for entry in entries:
             for seq, event in enumerate(entry.events, entry.first_seq):
@@ -249,9 +251,9 @@ class StreamReader(_Wakeable):
 
     def _limit(self) -> int:
         return follow_limit(
-            committed_seq=self._log.committed_seq,
-            verified_seq=self._log.verified_seq,
-            ended=self._log.terminal is not None,
+            committed_seq=self.log.committed_seq,
+            verified_seq=self.log.verified_seq,
+            ended=self.log.terminal is not None,
             may_retract=self._may_retract,
             expresses_retraction=self._expresses_retraction,
         )

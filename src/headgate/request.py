@@ -1,4 +1,4 @@
-"""What a client asks for, once its dialect has been read."""
+"""What a client asks for, once its dialect has been read, and what is sent to a provider."""
 
 from __future__ import annotations
 
@@ -16,11 +16,25 @@ class CreateRequest(msgspec.Struct, frozen=True):
     stream: bool = False
     include_usage: bool = False
     choices: int = 1
+    text: Any = None
+    """The values of the body that hold the prompt's text: input tokens are estimated from their strings."""
+    echo: dict[str, Any] | None = None
+    """What readers of the Responses dialect are shown of the request; see `events.ResponseStarted.echo`."""
+    input: list[Any] | None = None
+    """Input items to be kept with the response; see `events.ResponseStarted.input`."""
+    background: bool = False
+    """Nobody waits: the response is made whether or not it is read."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Headers of the client's that a provider of the same dialect is sent as well (``anthropic-beta``)."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):
-    """What is sent to a provider: the path under its base URL and the JSON body. `stream` is what it was asked for."""
+    """What is sent to a provider: the path under its base URL, the JSON body, and headers of this request alone."""
 
     path: str
     body: bytes
     stream: bool
+    """What the provider was asked for."""
+    headers: tuple[tuple[str, str], ...] = ()
+    dropped: tuple[str, ...] = ()
+    """Paths in the client's body that were left out, as the route allows (``on_unsupported = "drop"``)."""

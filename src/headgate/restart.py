@@ -31,17 +31,17 @@ async def end_interrupted(store: Store, journal: Journal, observer: Observer, cl
                     input_tokens = event.input_tokens_estimate
                 elif isinstance(event, Usage):
                     usage = event
-        log.append(_ending(log, usage, input_tokens), clock.monotonic_ns())
+        log.append(_ending(log, usage, input_tokens, ended_at=int(clock.wall())), clock.monotonic_ns())
     if unfinished:
         await journal.flush()
     return len(unfinished)
 
 
-def _ending(log: Log, usage: Usage | None, input_tokens: int) -> list[AnyEvent]:
+def _ending(log: Log, usage: Usage | None, input_tokens: int, *, ended_at: int) -> list[AnyEvent]:
     events: list[AnyEvent] = []
     if log.open_attempt:
         events.append(AttemptEnded(log.open_attempt, INTERRUPTED.code))
     if usage is None and log.released_bytes:
         events.append(Usage(input_tokens, estimate(log.released_bytes), estimated=True))
-    events.append(closing(Status.FAILED, INTERRUPTED, sha256=log.digest()))
+    events.append(closing(Status.FAILED, INTERRUPTED, sha256=log.digest(), ended_at=ended_at))
     return events

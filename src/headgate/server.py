@@ -155,6 +155,7 @@ class HeadgateProtocol(HttpToolsProtocol):
         self.on_pause: Callable[[bool], None] | None = None
         self._unclaimed_bytes = 0  # received since the parser last completed something: a head or trailers, so far
         self._head_timer: asyncio.TimerHandle | None = None
+        self._upgraded = False  # the connection is a WebSocket now, and another protocol's
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -174,7 +175,7 @@ class HeadgateProtocol(HttpToolsProtocol):
             return
         self._unclaimed_bytes += len(data)
         super().data_received(data)
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self._upgraded:
             return
         if self._unclaimed_bytes > HEADER_BYTES_MAX:
             self._refuse_head()
@@ -193,7 +194,18 @@ class HeadgateProtocol(HttpToolsProtocol):
             self._refuse_head()
             raise HeadTooLargeError
         super().on_headers_complete()
+        if self.parser.should_upgrade() and self._should_upgrade():
+            return  # a WebSocket's handshake is no request of ours
         self.scope["extensions"] = {EXTENSION: Channel(self, self.cycle)}  # type: ignore[dict-item]
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over. Not while an answer is under way on it: the two would be mixed."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        self._end_head()
+        self._upgraded = True
+        super().handle_websocket_upgrade()
 
     def on_body(self, body: bytes) -> None:
         self._unclaimed_bytes = 0
@@ -308,7 +320,8 @@ def build(config: Config) -> Server:
         port=settings.port,
         http=protocol,
         loop="uvloop",
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=settings.body_bytes_max,
         lifespan="on",
         log_config=None,
         access_log=False,

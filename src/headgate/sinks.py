@@ -1,7 +1,8 @@
-"""Where a reader's bytes go. Two ways out of the process, one contract; each is small because it decides nothing.
+"""Where a reader's bytes go. Three ways out of the process, one contract; each is small because it decides nothing.
 
     TransportSink   our own server: straight to the socket's transport, no task, queue or await per token
     SendSink        mounted in somebody else's app: through its middleware, with ``await send()``
+    MessageSink     a WebSocket: each frame's JSON is a message
 
 `write` never blocks and never awaits. A sink that is `paused` is not written to: its reader catches up later.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from headgate.dialects.transport import payloads
 
 if TYPE_CHECKING:
     from headgate.server import Channel
@@ -128,3 +131,36 @@ class SendSink:
             raise ClientStalledError from None
         except (OSError, RuntimeError) as error:  # how servers say that the client has left
             raise ClientGone from error
+
+
+class MessageSink:
+    """Collects frames and lets the reader's own coroutine send their JSON, one message a frame."""
+
+    __slots__ = ("_buffered", "_messages", "_send", "_wake", "paused")
+
+    def __init__(self, send: Callable[[bytes], Awaitable[None]], wake: Callable[[], None]) -> None:
+        """`send` sends one message; it raises `ClientGone` or `ClientStalledError`."""
+        self.paused = False
+        self._send = send
+        self._wake = wake
+        self._messages: list[bytes] = []
+        self._buffered = 0
+
+    def write(self, data: bytes) -> None:
+        self._messages += payloads(data)
+        self._buffered += len(data)
+        self.paused = self._buffered > BUFFER_BYTES_MAX
+        self._wake()
+
+    async def flush(self) -> None:
+        while self._messages:
+            messages, self._messages, self._buffered = self._messages, [], 0
+            for message in messages:
+                await self._send(message)
+        self.paused = False
+
+    async def end(self) -> None:
+        await self.flush()
+
+    def abort(self) -> None:
+        """Whoever runs the reader closes the connection, with a code that says that the stream is not complete."""

@@ -18,6 +18,8 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _BOM: Final = b"\xef\xbb\xbf"
 _PLAIN: Final = b"data: "
 """How nearly every frame begins; what follows up to the blank line is its data."""
+_NAMED: Final = b"event: "
+"""How the frames of dialects begin that say the event's name; the data is the next line."""
 
 
 class Frame(NamedTuple):
@@ -61,8 +63,10 @@ class SseDecoder:
             return []
         if self._at_start or self._after_cr or b"\r" in data or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
-        if self._between and data.startswith(_PLAIN) and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2:
-            return [Frame(b"", data[6:-2])]
+        if self._between and data.endswith(b"\n\n"):
+            frame = _frame_of(data[:-2])
+            if frame is not None:
+                return [frame]
         return self._feed_blocks(data)
 
     def finish(self) -> list[Frame]:
@@ -81,8 +85,8 @@ class SseDecoder:
         end = data.rfind(b"\n\n", start)
         if end >= 0 and not self.overflowed:
             blocks = data[start:end].split(b"\n\n")
-            plain = [Frame(b"", block[6:]) for block in blocks if block.startswith(_PLAIN) and b"\n" not in block]
-            frames += plain if len(plain) == len(blocks) else self._feed_lines(data[start : end + 2])
+            whole = [frame for block in blocks if (frame := _frame_of(block)) is not None]
+            frames += whole if len(whole) == len(blocks) else self._feed_lines(data[start : end + 2])
             start = end + 2
         if start < len(data):
             frames += self._feed_lines(data[start:])
@@ -138,3 +142,14 @@ class SseDecoder:
             self._data_bytes += len(value) + 1
         elif field == b"event":
             self._event = value.removeprefix(b" ")
+
+
+def _frame_of(block: bytes) -> Frame | None:
+    """The frame of a block whose lines end in LF, if it is ``data`` alone or ``event`` and then ``data``."""
+    if block.startswith(_PLAIN):
+        return Frame(b"", block[6:]) if b"\n" not in block else None
+    if block.startswith(_NAMED):
+        event, _, data = block.partition(b"\n")
+        if data.startswith(_PLAIN) and b"\n" not in data:
+            return Frame(event[7:], data[6:])
+    return None

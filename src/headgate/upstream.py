@@ -11,12 +11,13 @@ import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from headgate import __version__
 from headgate.connection import Connection, Handler, Tunnel
 from headgate.errors import ConfigError, Failure
+from headgate.request import UpstreamRequest
 from headgate.telemetry.logs import fields, logger
 
 LINGER_S: Final = 2.0
@@ -32,6 +33,7 @@ class Endpoint:
 
     url: SplitResult
     headers: tuple[tuple[str, str], ...] = ()
+    query: tuple[tuple[str, str], ...] = ()
     proxy: SplitResult | None = None
     tls: ssl.SSLContext | None = field(default=None, compare=False)
 
@@ -44,14 +46,17 @@ class Endpoint:
         return self.url.port or (443 if self.url.scheme == "https" else 80)
 
 
-def endpoint(base_url: str, headers: dict[str, str], *, through_proxy: bool = True) -> Endpoint:
+def endpoint(
+    base_url: str, headers: dict[str, str], *, query: dict[str, str] | None = None, through_proxy: bool = True
+) -> Endpoint:
     """The endpoint of a base URL, with the proxy that the environment (``HTTPS_PROXY``, ``NO_PROXY``, ...) names for it.
 
     Raises `ConfigError` for a proxy that cannot be used.
     """
     url = urlsplit(base_url.rstrip("/"))
     tls = ssl.create_default_context() if url.scheme == "https" else None
-    return Endpoint(url, tuple(headers.items()), _proxy(url) if through_proxy else None, tls)
+    proxy = _proxy(url) if through_proxy else None
+    return Endpoint(url, tuple(headers.items()), tuple((query or {}).items()), proxy, tls)
 
 
 def _proxy(url: SplitResult) -> SplitResult | None:
@@ -118,20 +123,39 @@ class Pool:
         self._prefix = target.url.path
         if target.proxy is not None and target.tls is None:
             self._prefix = f"http://{target.url.netloc.rpartition('@')[2]}{target.url.path}"
-        self._head = self._static_head()
+        self._query = urlencode(target.query)
+        self._headers = self._static_headers()
+        self._head = "".join(f"{name}: {value}\r\n" for name, value in self._headers.items())
 
-    def post(self, path: str, body: bytes, *, accept: str, handler: Handler, connect_s: float) -> Call:
+    def post(self, request: UpstreamRequest, *, model: str, handler: Handler, connect_s: float) -> Call:
         """Send a request. Never raises; what goes wrong is told to `handler`, after this returned."""
-        return self._send("POST", path, body, accept, handler, connect_s)
+        target = self._target(request.path, model)
+        accept = "text/event-stream" if request.stream else "application/json"
+        head = f"POST {target} HTTP/1.1\r\n{self._head_with(request.headers)}accept: {accept}\r\n"
+        head += f"content-type: application/json\r\ncontent-length: {len(request.body)}\r\n\r\n"
+        return self._send(Call(handler, head.encode("latin-1", "replace") + request.body, connect_s))
 
     def get(self, path: str, *, handler: Handler, connect_s: float) -> Call:
-        return self._send("GET", path, b"", "application/json", handler, connect_s)
+        """Ask for something small; as `post`."""
+        head = f"GET {self._target(path, '')} HTTP/1.1\r\n{self._head}accept: application/json\r\n\r\n"
+        return self._send(Call(handler, head.encode("latin-1"), connect_s))
 
-    def _send(self, method: str, path: str, body: bytes, accept: str, handler: Handler, connect_s: float) -> Call:
-        head = f"{method} {self._prefix}{path} HTTP/1.1\r\n{self._head}accept: {accept}\r\n"
-        if body:
-            head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
-        call = Call(handler, head.encode("latin-1") + b"\r\n" + body, connect_s)
+    def _target(self, path: str, model: str) -> str:
+        """The request target: prefix, path, the endpoint's query."""
+        prefix = self._prefix
+        if "{model}" in prefix:
+            prefix = prefix.replace("{model}", quote(model, safe=""))
+        if not self._query:
+            return prefix + path
+        return f"{prefix}{path}{'&' if '?' in path else '?'}{self._query}"
+
+    def _head_with(self, headers: tuple[tuple[str, str], ...]) -> str:
+        """The static head, with headers of one request in place of its own."""
+        if not headers:
+            return self._head
+        return "".join(f"{name}: {value}\r\n" for name, value in {**self._headers, **dict(headers)}.items())
+
+    def _send(self, call: Call) -> Call:
         connection = self._take_idle()
         if connection is not None:
             connection.start(call)
@@ -157,14 +181,14 @@ class Pool:
         if connection in self.idle:
             self.idle.remove(connection)
 
-    def _static_head(self) -> str:
+    def _static_headers(self) -> dict[str, str]:
         given = {name.lower(): value for name, value in self.endpoint.headers}
         host = self.endpoint.url.netloc.rpartition("@")[2]
         headers = {"host": host, "user-agent": f"headgate/{__version__}", "accept-encoding": "identity"} | given
         proxy = self.endpoint.proxy
         if proxy is not None and self.endpoint.tls is None and proxy.username:
             headers["proxy-authorization"] = _basic(proxy)
-        return "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        return headers
 
     def _take_idle(self) -> Connection | None:
         while self.idle:

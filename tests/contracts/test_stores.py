@@ -390,6 +390,25 @@ def test_among_interleaved_logs_only_what_expired_goes(place: Place) -> None:
 # housekeeping
 
 
+def test_deleted_log_was_never_there_and_its_neighbours_stay(place: Place) -> None:
+    async def story(store: Store) -> None:
+        kept, gone = a_record(store), a_record(store)
+        rows = [await commit(store, [started(kept), started(gone)], kept, gone)]
+        rows.append(await commit(store, [text(kept, 2, "stays"), text(gone, 2, "goes")]))
+        kept, gone = (ended(record, last_seq=2, rows=rows) for record in (kept, gone))
+        await commit(store, [], kept, gone)
+        await store.delete(gone)
+        assert await store.find(gone.id) is None
+        assert await texts(store, gone, rows) == []
+        assert await store.find(kept.id) == kept
+        assert await texts(store, kept, rows) == ["stays"]
+
+    async def later(store: Store) -> None:
+        assert await store.unfinished() == []
+
+    tell(place, story, later)
+
+
 def test_config_versions_may_be_recorded_again(place: Place) -> None:
     async def story(store: Store) -> None:
         await store.record_config("v1", "{}", NOW)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from headgate.dialects.headgate import SSE, event_object
+from headgate.dialects.headgate import NATIVE, event_object
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.events import Blame, Status, Terminal
 from headgate.gateway import Gateway
@@ -115,7 +115,7 @@ async def check_log(opened: Gateway, response_id: str, seen: list[bytes], *, end
     assert not any(mark in whole for mark in SUCCESS_MARKS), "nothing looks finished"
     assert b'"code":"interrupted"' in whole
     for cursor in {0, same // 2, same, log.committed_seq}:
-        for dialect in (SSE, OPENAI_CHAT):
+        for dialect in (NATIVE, OPENAI_CHAT):
             complete = await resumed(opened, log, dialect)
             rest = await resumed(opened, log, dialect, cursor=cursor)
             assert complete.endswith(rest)
@@ -155,10 +155,10 @@ def test_second_crash_during_the_recovery_of_the_first_changes_nothing(tmp_path:
         snapshot = (await record(tmp_path, STORY))[6]
         await check(snapshot)
         async with reopened(snapshot.directory) as opened:
-            first = {rid: await resumed(opened, await opened.hub.find(rid, ""), SSE) for rid in snapshot.seen}
+            first = {rid: await resumed(opened, await opened.hub.find(rid, ""), NATIVE) for rid in snapshot.seen}
         async with reopened(snapshot.directory) as opened:
             for response_id, data in first.items():
-                assert await resumed(opened, await opened.hub.find(response_id, ""), SSE) == data
+                assert await resumed(opened, await opened.hub.find(response_id, ""), NATIVE) == data
 
     run(test)
 

@@ -15,9 +15,9 @@ PACKAGE: Final = Path(__file__).parents[2] / "src" / "headgate"
 
 LAYERS: Final = {
     # What everything may know.
-    "values": "__init__ events request errors ids config",
+    "values": "__init__ events request prompt errors ids config",
     # Decides; never waits, never looks at a clock, touches nothing outside.
-    "core": "stage sse lifecycle assemble delivery recovery seam limits tokens receipts dialects governance",
+    "core": "stage sse lifecycle assemble delivery recovery seam models context tokens receipts dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream producer restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.

@@ -12,7 +12,7 @@ from headgate.errors import CODES
 
 ROOT: Final = Path(__file__).parents[2]
 FOLDERS: Final = ("src", "docs", "tests", "benchmarks", "examples", ".ci")
-NOT_OURS: Final = frozenset({"__pycache__", "results", "build"})
+NOT_OURS: Final = frozenset({"__pycache__", "results", "build", "node_modules"})
 TEXT: Final = frozenset({"", ".py", ".md", ".toml", ".txt", ".json", ".sql", ".html", ".css", ".js", ".svg", ".lock"})
 
 SOMEBODYS_MACHINE: Final = re.compile(r"(?<![\w.}*-])/(home|root|Users|work|workspace)/\w")

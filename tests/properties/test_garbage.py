@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.dialects import Decoder
-from headgate.dialects.headgate import NDJSON, SSE
+from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.dialects.response_object import response_object
 from headgate.errors import CODES, RequestError
@@ -125,7 +125,7 @@ def check(decoder: Decoder, pieces: list[bytes]) -> None:
     complete = log(events, choices=2, failed=failed)
     journal = msgspec.msgpack.encode(complete)
     assert len(journal) < 8 * sum(map(len, pieces)) + 2_000
-    for dialect in (SSE, NDJSON, OPENAI_CHAT):
+    for dialect in (NATIVE, OPENAI_CHAT):
         encoder = dialect.encoder()
         for seq, event in enumerate(complete, 1):
             encoder.feed(seq, event)

@@ -8,9 +8,9 @@ from typing import Any, Final
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
+from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.dialects.openai_chat.chunks import ChunkDecoder
 from headgate.dialects.openai_chat.decode import StreamDecoder
-from headgate.dialects.openai_chat.fields import JSON_ERRORS, read_json
 from headgate.events import AnyEvent
 from headgate.sse import SseDecoder
 from tests.soak import share
@@ -108,7 +108,7 @@ def slowly(stream: bytes) -> tuple[list[AnyEvent], str | None]:
                 return events, "upstream_malformed"
             continue
         if isinstance(value, dict):
-            events += decoder.chunk(value)
+            events += decoder.frame(b"", value)
         if decoder.failure is not None:
             return events, decoder.failure.code
     events += decoder.end()

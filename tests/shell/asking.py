@@ -79,7 +79,7 @@ class Answer(Watcher):
 
 def request(*, stream: bool = True, choices: int = 1, content: str = "Hello there") -> CreateRequest:
     body = {"model": "m", "messages": [{"role": "user", "content": content}], "stream": stream}
-    return CreateRequest("openai-chat", "m", body, stream=stream, choices=choices)
+    return CreateRequest("openai-chat", "m", body, stream=stream, choices=choices, text=body["messages"])
 
 
 def ask(opened: Gateway, **options: Any) -> Answer:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from headgate.dialects import StreamEncoder
-from headgate.dialects.headgate import NDJSON, SSE
+from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.errors import StoreError
 from headgate.events import Delta, Entry, PartKind, Released, Retracted
@@ -57,7 +57,7 @@ def reader_of(scene: Scene, log: Log, encoder: StreamEncoder | None = None, **op
     assert isinstance(heartbeat, bytes)
     return StreamReader(
         log,
-        encoder or SSE.encoder(),
+        encoder or NATIVE.encoder(),
         heartbeat=heartbeat,
         read_rows=scene.store.read,
         **options,  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ def test_frames_made_before_the_sink_is_there_come_first_and_once() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("dialect", [SSE, OPENAI_CHAT], ids=["headgate", "openai-chat"])
+@pytest.mark.parametrize("dialect", [NATIVE, OPENAI_CHAT], ids=["headgate", "openai-chat"])
 def test_head_that_leaves_before_any_token_is_followed_by_the_whole_stream(dialect: object) -> None:
     """The wait for a first token timed out: what was committed until then has frames in one dialect and none in another."""
 
@@ -155,7 +155,7 @@ def test_head_that_leaves_before_any_token_is_followed_by_the_whole_stream(diale
         scene = Scene()
         log = scene.log()
         chat = dialect is OPENAI_CHAT
-        encoder: StreamEncoder = OPENAI_CHAT.encoder() if chat else SSE.encoder()
+        encoder: StreamEncoder = OPENAI_CHAT.encoder() if chat else NATIVE.encoder()
         reader, bucket = reader_of(scene, log, encoder), Bucket()
         reader.attach()
         started, attempt, part = beginning(log)
@@ -168,7 +168,7 @@ def test_head_that_leaves_before_any_token_is_followed_by_the_whole_stream(diale
         end(log)
         await task
         assert b"at last" in bucket.data
-        assert bucket.data == await read_all(scene, log, OPENAI_CHAT.encoder() if chat else SSE.encoder())
+        assert bucket.data == await read_all(scene, log, OPENAI_CHAT.encoder() if chat else NATIVE.encoder())
 
     run(test)
 
@@ -240,7 +240,7 @@ def test_reader_that_is_far_behind_takes_one_page_at_a_time() -> None:
             asked.append(len(rows))
             return await scene.store.read(number, rows)
 
-        reader = StreamReader(log, SSE.encoder(), heartbeat=b"", read_rows=read)
+        reader = StreamReader(log, NATIVE.encoder(), heartbeat=b"", read_rows=read)
         bucket = Bucket()
         reader.attach()
         await reader.run(bucket)
@@ -277,7 +277,7 @@ def test_sink_that_stops_in_the_middle_of_catching_up_is_not_overrun() -> None:
     run(test)
 
 
-@pytest.mark.parametrize("dialect", [SSE, NDJSON, OPENAI_CHAT], ids=["headgate", "ndjson", "openai-chat"])
+@pytest.mark.parametrize("dialect", [NATIVE, OPENAI_CHAT], ids=["headgate", "openai-chat"])
 def test_resume_at_every_cursor_makes_the_uninterrupted_stream(dialect: object) -> None:
     async def test() -> None:
         scene = Scene()
@@ -410,7 +410,7 @@ def test_store_that_cannot_be_read_cuts_the_reader() -> None:
         async def fail(number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
             raise StoreError("unreadable")
 
-        reader = StreamReader(log, SSE.encoder(), heartbeat=b"", read_rows=fail)
+        reader = StreamReader(log, NATIVE.encoder(), heartbeat=b"", read_rows=fail)
         reader.attach()
         with pytest.raises(Broken):
             await reader.run(Bucket())

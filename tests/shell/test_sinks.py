@@ -17,7 +17,7 @@ from headgate import sinks
 from headgate.api.exchange import EXTENSION, Exchange, Receive, Scope, Send
 from headgate.reader import Broken
 from headgate.server import HeadgateProtocol
-from headgate.sinks import BUFFER_BYTES_MAX, ClientStalledError, SendSink, Sink, TransportSink
+from headgate.sinks import BUFFER_BYTES_MAX, ClientStalledError, MessageSink, SendSink, Sink, TransportSink
 from tests.shell.scene import run, until
 
 SINK_LINES_MAX = 60
@@ -129,7 +129,7 @@ async def receive_body(reader: asyncio.StreamReader) -> tuple[bytes, bool]:
         return body, False
 
 
-@pytest.mark.parametrize("sink", KINDS.values())
+@pytest.mark.parametrize("sink", [*KINDS.values(), MessageSink])
 def test_a_sink_is_small(sink: type) -> None:
     lines, _ = inspect.getsourcelines(sink)
     assert len(lines) <= SINK_LINES_MAX, "a sink decides nothing; what decides belongs elsewhere"
@@ -141,7 +141,32 @@ def test_there_are_no_other_sinks() -> None:
         for name, value in vars(sinks).items()
         if inspect.isclass(value) and name.endswith("Sink") and not getattr(value, "_is_protocol", False)
     }
-    assert found == {sink.__name__ for sink in KINDS.values()}
+    assert found == {sink.__name__ for sink in [*KINDS.values(), MessageSink]}
+
+
+def test_messages_are_the_json_of_the_frames_in_order_and_wait_for_a_slow_client() -> None:
+    async def scenario() -> None:
+        sent: list[bytes] = []
+        gate, woken = asyncio.Event(), asyncio.Event()
+
+        async def send(message: bytes) -> None:
+            await gate.wait()
+            sent.append(message)
+
+        sink = MessageSink(send, woken.set)
+        sink.write(b'id: 1\nevent: a\ndata: {"n":1}\n\ndata: {"n":2}\n\n')
+        assert woken.is_set()
+        sink.write(b": ping\n\ndata: " + b"x" * sinks.BUFFER_BYTES_MAX + b"\n\n")
+        assert sink.paused
+        flushing = asyncio.ensure_future(sink.flush())
+        await asyncio.sleep(0)
+        assert not sent
+        gate.set()
+        await flushing
+        assert sent == [b'{"n":1}', b'{"n":2}', b"x" * sinks.BUFFER_BYTES_MAX]
+        assert not sink.paused
+
+    asyncio.run(scenario())
 
 
 def test_what_is_written_arrives_in_order_and_complete(kind: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from headgate.dialects.fields import LEVELS_MAX
 from headgate.dialects.openai_chat.chunks import ChunkDecoder
 from headgate.dialects.openai_chat.decode import StreamDecoder, WholeDecoder
-from headgate.dialects.openai_chat.fields import LEVELS_MAX
 from headgate.dialects.openai_chat.parts import PARTS_MAX
 from headgate.events import (
     AnyEvent,
@@ -37,7 +37,7 @@ def choice(index: int = 0, *, finish: str | None = None, beside: dict[str, Any] 
 def decode(*chunks: Any, choices: int = 1) -> list[AnyEvent]:
     """Events of chunks with these choices (a list), or of these chunks (an object)."""
     decoder = ChunkDecoder(attempt=1, choices=choices)
-    events = [event for c in chunks for event in decoder.chunk(c if isinstance(c, dict) else {"choices": c})]
+    events = [event for c in chunks for event in decoder.frame(b"", c if isinstance(c, dict) else {"choices": c})]
     assert decoder.failure is None
     return events
 
@@ -46,7 +46,7 @@ def failure(*chunks: Any) -> str:
     decoder = ChunkDecoder(attempt=1, choices=1)
     for chunk in chunks:
         assert decoder.failure is None
-        decoder.chunk(chunk if isinstance(chunk, dict) else {"choices": chunk})
+        decoder.frame(b"", chunk if isinstance(chunk, dict) else {"choices": chunk})
     assert decoder.failure is not None
     return decoder.failure.code
 
@@ -222,7 +222,7 @@ def test_usage_comes_once_after_the_last_choice_and_again_only_if_it_changed() -
 
 def test_usage_of_an_answer_that_was_cut_is_kept() -> None:
     decoder = ChunkDecoder(attempt=1, choices=1)
-    decoder.chunk({"choices": [choice(content="a")], "usage": {"prompt_tokens": 3}})
+    decoder.frame(b"", {"choices": [choice(content="a")], "usage": {"prompt_tokens": 3}})
     assert decoder.end() == [Usage(3, 0, provider={"prompt_tokens": 3})]
     assert decoder.failure is not None
     assert decoder.failure.code == "upstream_cut"

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pytest
 
 from headgate.assemble import Fold
-from headgate.dialects.headgate import NDJSON, SSE
+from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.dialects.response_object import response_object
 from headgate.events import (
@@ -61,7 +61,7 @@ def whole(events: list[AnyEvent]) -> Any:
 
 
 @pytest.mark.parametrize("character", ["\u2028", "\u2029", "\u0085"], ids=lambda text: f"U+{ord(text):04X}")
-@pytest.mark.parametrize("dialect", [SSE, NDJSON, OPENAI_CHAT], ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("dialect", [NATIVE, OPENAI_CHAT], ids=lambda dialect: dialect.name)
 def test_what_clients_take_for_a_line_end_is_escaped_wherever_it_stands(dialect: Any, character: str) -> None:
     extra = Extra(response={"a": character}, choice={"b": character}, delta={"c": character})
     encoder = dialect.encoder()

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.dialects.openai_chat.failures import error_object, failure_in_band, failure_of_status
+from headgate.dialects.openai_chat.failures import error_object, failure_in_band, read_failure
 from headgate.errors import CODES
 from headgate.events import Blame, Status, Terminal
 
@@ -23,26 +23,27 @@ def body(**fields: Any) -> bytes:
         *((status, "upstream_rejected", status) for status in (400, 404, 405, 413, 415, 422)),
         *((status, "upstream_auth", 502) for status in (401, 403)),
         (429, "upstream_rate_limited", 429),
-        *((status, "upstream_error", 502) for status in (402, 408, 409, 418, 500, 501, 502, 529, 599)),
+        *((status, "upstream_error", 502) for status in (402, 408, 409, 418, 500, 501, 502, 599)),
+        (529, "upstream_error", 503),
         *((status, "upstream_error", 502) for status in (301, 304, 199, 600)),
         (503, "upstream_error", 503),
         (504, "upstream_error", 504),
     ],
 )
 def test_http_status_means_what_the_protocol_says(status: int, code: str, shown: int) -> None:
-    failure = failure_of_status(status, {}, body(message="no", type="t", code="c", param="p"))
+    failure = read_failure(status, {}, body(message="no", type="t", code="c", param="p"))
     assert (failure.code, failure.status) == (code, shown)
     assert failure.code in CODES
 
 
 def test_rejection_passes_the_providers_words_on_and_a_refused_key_does_not() -> None:
     given = body(message="Unknown model sk-1234", type="t", code="c", param="model", secret="x")
-    rejected = failure_of_status(404, {}, given)
+    rejected = read_failure(404, {}, given)
     assert (rejected.message, rejected.detail) == (
         "Unknown model sk-1234",
         {"type": "t", "param": "model", "code": "c"},
     )
-    refused = failure_of_status(401, {}, given)
+    refused = read_failure(401, {}, given)
     assert "sk-1234" not in refused.message
     assert refused.detail is None
 
@@ -53,7 +54,7 @@ def test_rejection_passes_the_providers_words_on_and_a_refused_key_does_not() ->
     [("3", 3.0), ("0.5", 0.5), ("-1", None), ("nan", None), ("inf", None), ("1e9", None), ("soon", None), ("", None)],
 )
 def test_retry_after_is_passed_on_where_it_is_believable(status: int, header: str, seconds: float | None) -> None:
-    assert failure_of_status(status, {"retry-after": header}, b"").retry_after_s == seconds
+    assert read_failure(status, {"retry-after": header}, b"").retry_after_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ def test_retry_after_is_passed_on_where_it_is_believable(status: int, header: st
     ],
 )
 def test_error_page_that_is_no_error_object_is_still_a_failure(given: bytes) -> None:
-    failure = failure_of_status(500, {}, given)
+    failure = read_failure(500, {}, given)
     assert failure.code == "upstream_error"
     assert failure.message
 

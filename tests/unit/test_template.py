@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from headgate.dialects.openai_chat.decode import StreamDecoder
-from headgate.dialects.openai_chat.fields import read_json
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import Delta, Extra
 from headgate.sse import Frame
@@ -21,7 +20,7 @@ SPACED = b'{"choices": [{"index": 0, "delta": {"role": "assistant", "content": "
 
 
 def template(data: bytes, text: str = "Hi", **delta: Any) -> Template | None:
-    return learn(data, read_json(data), [Delta(0, 0, text, **delta)])
+    return learn(data, [Delta(0, 0, text, **delta)])
 
 
 def match(learned: Template | None, data: bytes, event: bytes = b"") -> str | None:
@@ -110,6 +109,6 @@ def test_same_bytes_make_a_new_part_once_another_part_began() -> None:
 def test_nothing_is_learned_where_the_chunk_made_more_than_a_plain_delta() -> None:
     data = PLAIN % b"Hi"
     assert template(data, extra=Extra(response={"a": 1})) is None
-    assert learn(data, read_json(data), []) is None
-    assert learn(data, read_json(data), [Delta(0, 0, "H"), Delta(0, 0, "i")]) is None
+    assert learn(data, []) is None
+    assert learn(data, [Delta(0, 0, "H"), Delta(0, 0, "i")]) is None
     assert template(data, text="other") is None

@@ -1,71 +1,132 @@
-"""Responses that exist: the object, the log from any cursor in any dialect, and cancelling."""
+"""Responses that exist: the object, the log from any cursor in any dialect, cancelling, deleting."""
 
 from __future__ import annotations
 
 import msgspec
 
+from headgate.api.conversation import answer_object
 from headgate.api.creation import deliver, leave
 from headgate.api.exchange import Exchange
 from headgate.delivery import parse_cursor
-from headgate.dialects import Dialect, client_dialects
-from headgate.dialects.headgate import NDJSON
-from headgate.dialects.response_object import response_object
+from headgate.dialects import Dialect, StreamEncoder, dialects
+from headgate.dialects.openai_responses import OPENAI_RESPONSES
+from headgate.dialects.transport import NDJSON, Shape, Skip, sse
 from headgate.errors import RequestError
-from headgate.events import Status
+from headgate.events import ResponseStarted, Status
 from headgate.gateway import Gateway
 from headgate.log import Log
 from headgate.reader import StreamReader
 
-_DIALECTS = client_dialects()
+_DIALECTS = dialects()
 _BOOLEANS = {"true": True, "false": False, "1": True, "0": False}
+COUNT_DIGITS_MAX = 15
+"""Of a number of frames; larger ones are not exact in JavaScript."""
 
 
 async def show(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
-    """``GET /v1/responses/{id}``."""
-    await _answer_object(gateway, exchange, await gateway.hub.find(response_id, owner))
+    """``GET /v1/responses/{id}``; with ``stream=true`` its stream in the Responses dialect, from ``starting_after`` on."""
+    log = await gateway.hub.find(response_id, owner)
+    query = exchange.query()
+    if not boolean(query, "stream"):
+        await answer_object(gateway, exchange, log)
+        return
+    after = count(query, "starting_after")
+    encoder = OPENAI_RESPONSES.encoder(starting_after=after)
+    if after is not None:
+        gateway.metrics.counter("headgate_resumes_total", OPENAI_RESPONSES.name).inc()
+    await _follow(gateway, exchange, log, OPENAI_RESPONSES, sse(OPENAI_RESPONSES), encoder, cursor=0)
 
 
 async def cancel(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
     """``POST /v1/responses/{id}/cancel``: 200 with the object; 409 if the response had ended otherwise."""
     log = await gateway.hub.find(response_id, owner)
+    await stop(gateway, log)
+    assert log.terminal is not None
+    if log.terminal.status is not Status.CANCELLED:
+        raise RequestError("already_finished", f"The response has ended already, as {log.terminal.status}.")
+    await answer_object(gateway, exchange, log)
+
+
+async def delete(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
+    """``DELETE /v1/responses/{id}``: stop it if it runs, and forget it and its text."""
+    log = await gateway.hub.find(response_id, owner)
+    await stop(gateway, log)
+    await gateway.hub.delete(log)
+    body = msgspec.json.encode({"id": response_id, "object": "response", "deleted": True})
+    await exchange.answer(200, (("content-type", "application/json"),), body)
+
+
+async def stop(gateway: Gateway, log: Log) -> None:
+    """Cancel a response that runs, and wait until its end is written. Raises `RequestError` ``store_unavailable``."""
     gateway.cancel(log)
     await gateway.journal.flush()
     if log.terminal is None:
         raise RequestError(
             "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
         )
-    if log.terminal.status is not Status.CANCELLED:
-        raise RequestError("already_finished", f"The response has ended already, as {log.terminal.status}.")
-    await _answer_object(gateway, exchange, log)
 
 
 async def events(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
     """``GET /v1/responses/{id}/events``: PROTOCOL.md section 6."""
     log = await gateway.hub.find(response_id, owner)
     query = exchange.query()
-    dialect = _dialect(exchange, query)
+    dialect = asked_dialect(query)
+    shape = _shape(exchange, query, dialect)
     after, last_event_id = query.get("after"), exchange.header(b"last-event-id")
     given = after if after is not None else last_event_id
     cursor = parse_cursor(given, last_seq=log.committed_seq) if given else 0
     if log.terminal is not None and cursor == log.committed_seq and after is None:
         await exchange.answer(204, (("headgate-response-id", log.id),), b"")
         return
-    if cursor:
+    encoder = asked_encoder(query, dialect)
+    if cursor or "after_frames" in query:
         gateway.metrics.counter("headgate_resumes_total", dialect.name).inc()
-    await _follow(gateway, exchange, log, dialect, cursor, include_usage=_boolean(query, "include_usage"))
+    await _follow(gateway, exchange, log, dialect, shape, encoder, cursor=cursor)
+
+
+def asked_dialect(query: dict[str, str]) -> Dialect:
+    """The dialect that ``?dialect=`` names. Raises `RequestError`."""
+    name = query.get("dialect", "headgate")
+    dialect = _DIALECTS.get(name)
+    if dialect is None:
+        known = ", ".join(sorted(_DIALECTS))
+        raise RequestError("invalid_request", f"There is no dialect {name!r}. There are: {known}.", param="dialect")
+    return dialect
+
+
+def asked_encoder(query: dict[str, str], dialect: Dialect) -> StreamEncoder:
+    """An encoder of this dialect, without the frames that ``?after_frames=`` says the client has."""
+    encoder = dialect.encoder(include_usage=boolean(query, "include_usage"))
+    frames = count(query, "after_frames")
+    return Skip(encoder, frames) if frames else encoder
+
+
+def check_expressible(dialect: Dialect, started: ResponseStarted) -> None:
+    """Raises `RequestError` ``not_expressible`` for a log with more answers than the dialect can show."""
+    if started.choices > dialect.choices_max:
+        text = f"The dialect {dialect.name} shows one answer, and this response has {started.choices}."
+        raise RequestError("not_expressible", text, param="dialect")
 
 
 async def _follow(
-    gateway: Gateway, exchange: Exchange, log: Log, dialect: Dialect, cursor: int, *, include_usage: bool | None
+    gateway: Gateway,
+    exchange: Exchange,
+    log: Log,
+    dialect: Dialect,
+    shape: Shape,
+    encoder: StreamEncoder,
+    *,
+    cursor: int,
 ) -> None:
     started = await gateway.hub.started(log)
+    check_expressible(dialect, started)
     reader = StreamReader(
         log,
-        dialect.encoder(include_usage=include_usage),
+        shape.wrap(encoder),
         cursor=cursor,
         may_retract=started.may_retract,
         expresses_retraction=dialect.expresses_retraction,
-        heartbeat=dialect.heartbeat,
+        heartbeat=shape.heartbeat,
         read_rows=gateway.read_rows,
     )
     reader.attach()
@@ -73,35 +134,33 @@ async def _follow(
     try:
         await exchange.body(bytes_max=0, timeout_s=gateway.config.server.body_timeout_s)
         exchange.on_disconnect(reader.disconnect)
-        await deliver(gateway, exchange, dialect.media_type, log, reader)
+        await deliver(gateway, exchange, shape.media_type, log, reader)
     finally:
         leave(gateway, log, reader, resumable=True)
 
 
-def _dialect(exchange: Exchange, query: dict[str, str]) -> Dialect:
-    name = query.get("dialect", "headgate")
-    dialect: Dialect | None = _DIALECTS.get(name)
-    if dialect is None or name == NDJSON.name:
-        known = ", ".join(sorted(set(_DIALECTS) - {NDJSON.name}))
-        raise RequestError("invalid_request", f"There is no dialect {name!r}. There are: {known}.", param="dialect")
-    format_ = query.get("format", "")
-    if format_ not in ("", "sse", "ndjson"):
+def _shape(exchange: Exchange, query: dict[str, str], dialect: Dialect) -> Shape:
+    wanted = query.get("format")
+    if wanted is None:
+        wanted = "ndjson" if NDJSON.media_type in (exchange.header(b"accept") or "") else "sse"
+    if wanted not in ("sse", "ndjson"):
         raise RequestError("invalid_request", "'format' must be sse or ndjson.", param="format")
-    wants_ndjson = format_ == "ndjson" or (not format_ and "application/x-ndjson" in (exchange.header(b"accept") or ""))
-    if wants_ndjson and name != "headgate":
-        raise RequestError("not_expressible", f"The dialect {name} is not available as NDJSON.")
-    return NDJSON if wants_ndjson else dialect
+    return NDJSON if wanted == "ndjson" else sse(dialect)
 
 
-def _boolean(query: dict[str, str], name: str) -> bool | None:
+def boolean(query: dict[str, str], name: str) -> bool | None:
+    """A query parameter that is true or false. Raises `RequestError`."""
     value = query.get(name)
     if value is not None and value not in _BOOLEANS:
         raise RequestError("invalid_request", f"'{name}' must be true or false.", param=name)
     return None if value is None else _BOOLEANS[value]
 
 
-async def _answer_object(gateway: Gateway, exchange: Exchange, log: Log) -> None:
-    fold, timeline = await gateway.hub.fold(log)
-    shown = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
-    headers = (("content-type", "application/json"), ("headgate-response-id", log.id), ("cache-control", "no-store"))
-    await exchange.answer(200, headers, msgspec.json.encode(shown))
+def count(query: dict[str, str], name: str) -> int | None:
+    """A query parameter that is a number of things. Raises `RequestError` ``invalid_cursor``."""
+    value = query.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdecimal() and len(value) <= COUNT_DIGITS_MAX):
+        raise RequestError("invalid_cursor", f"'{name}' must be a decimal number of 0 or more.", param=name)
+    return int(value)

@@ -10,13 +10,27 @@ Adding a dialect means adding a `Dialect` here; nothing else in Headgate names o
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from headgate.assemble import Fold
 from headgate.errors import Failure, RequestError
 from headgate.events import AnyEvent, Terminal
+from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.stage import Stage
+
+if TYPE_CHECKING:
+    from headgate.dialects.anthropic_messages import AnthropicMessages
+    from headgate.dialects.gemini import Gemini
+    from headgate.dialects.openai_chat import OpenAIChat
+    from headgate.dialects.openai_responses import OpenAIResponses
+
+
+class Written(NamedTuple):
+    """A prompt in a provider's words, and what of it the provider's dialect has no words for: paths in the client's body."""
+
+    request: UpstreamRequest
+    unsupported: tuple[str, ...] = ()
 
 
 class Decoder(Stage[bytes, AnyEvent], Protocol):
@@ -66,29 +80,76 @@ class Dialect(Protocol):
 
     error_media_type: str
 
+    choices_max: int
+    """Answers of one response that it can show; a log with more is ``not_expressible``."""
+
 
 class ClientDialect(Dialect, Protocol):
     """A dialect in which responses are created."""
 
-    def read_request(self, body: bytes) -> CreateRequest:
-        """Raises `RequestError` (``invalid_json``, ``invalid_request``)."""
+    forwarded_headers: tuple[bytes, ...]
+    """Request headers (lower case) that a provider of the same dialect is sent as well."""
+
+    def read_request(self, body: bytes, *, model: str = "", stream: bool = False) -> CreateRequest:
+        """The checked request. `model` and `stream` are what the path says, for dialects whose body does not.
+
+        Raises `RequestError` (``invalid_json``, ``invalid_request``) that names the field.
+        """
+        ...
+
+    def read_prompt(self, request: CreateRequest) -> Prompt:
+        """What the request asks for, in no dialect's words. Raises `RequestError` (``invalid_request``).
+
+        Everything in the body is either placed in the `Prompt` or named in its ``unplaced``.
+        """
         ...
 
     def whole(self, fold: Fold) -> bytes:
         """The whole answer of a log whose terminal is a successful one."""
         ...
 
-    def terminal_error(self, terminal: Terminal) -> bytes:
-        """The body of an answer that failed before anything of it was sent."""
+    def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
+        """The body of an answer that failed before anything of it was sent.
+
+        `same_dialect` says that the provider spoke this dialect, so that its own error object may be shown.
+        """
         ...
+
+
+class CountingDialect(Protocol):
+    """A client dialect that has an endpoint for counting tokens."""
+
+    def read_count(self, body: bytes, *, model: str = "") -> CreateRequest:
+        """The request whose tokens are to be counted; `model` is what the path says. Raises `RequestError`."""
+        ...
+
+    def count_answer(self, tokens: int) -> bytes: ...
 
 
 class ProviderDialect(Protocol):
     """A dialect that providers speak."""
 
     name: str
+    base_path: str
+    """What comes after the host in the base URL that the official SDK takes, such as ``/v1``."""
+    models_path: str
+    """Where a provider lists its models, under its base URL."""
 
-    def write_request(self, request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest: ...
+    def headers(self, api_key: str | None) -> dict[str, str]:
+        """What every request to a provider of this dialect carries: its credential, its version."""
+        ...
+
+    def read_models(self, body: bytes) -> list[str]:
+        """Names of a provider's list of models; empty for what is no such list."""
+        ...
+
+    def write_request(self, request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
+        """The request of a client of the same dialect, as it came but for the model and the way of answering."""
+        ...
+
+    def write_prompt(self, prompt: Prompt, *, model: str, stream: bool) -> Written:
+        """The request of a client of another dialect."""
+        ...
 
     def stream_decoder(self, *, attempt: int, choices: int) -> Decoder: ...
 
@@ -99,16 +160,27 @@ class ProviderDialect(Protocol):
         ...
 
 
-def client_dialects() -> dict[str, Any]:
+def dialects() -> dict[str, Dialect]:
     """Every dialect a log can be read in, by name."""
-    from headgate.dialects.headgate import NDJSON, SSE
-    from headgate.dialects.openai_chat import OPENAI_CHAT
+    from headgate.dialects.headgate import NATIVE
 
-    return {SSE.name: SSE, NDJSON.name: NDJSON, OPENAI_CHAT.name: OPENAI_CHAT}
+    return {NATIVE.name: NATIVE, **client_dialects()}
+
+
+def client_dialects() -> dict[str, ClientDialect]:
+    """Every dialect a response can be created in, by name."""
+    return {dialect.name: dialect for dialect in _spoken()}
 
 
 def provider_dialects() -> dict[str, ProviderDialect]:
     """Every dialect a provider may be configured with, by name."""
-    from headgate.dialects.openai_chat import OPENAI_CHAT
+    return {dialect.name: dialect for dialect in _spoken()}
 
-    return {OPENAI_CHAT.name: OPENAI_CHAT}
+
+def _spoken() -> tuple[OpenAIChat, OpenAIResponses, AnthropicMessages, Gemini]:
+    from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
+    from headgate.dialects.gemini import GEMINI
+    from headgate.dialects.openai_chat import OPENAI_CHAT
+    from headgate.dialects.openai_responses import OPENAI_RESPONSES
+
+    return OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI

@@ -1,4 +1,4 @@
-"""The native dialect: the log as it is, as SSE or NDJSON.
+"""The native dialect: the log as it is.
 
 Every event is one frame. Fields that hold their default are left out, except ``choice``, ``part`` and ``text``.
 No times: frames must not depend on them. The object of a log is in `headgate.dialects.response_object`.
@@ -14,13 +14,19 @@ from headgate.dialects.compact import compact_json
 from headgate.errors import CODES, RequestError
 from headgate.events import NAMES, AnyEvent, Delta, Event, Extra, Released
 
+CHOICES_MAX: Final = 1_000_000
+"""All there can be."""
 _ALWAYS: Final = frozenset({"choice", "part", "text"})
+_NEVER: Final = frozenset({"input"})
+"""A prompt is not sent back with every stream; ``GET /v1/responses/{id}/input_items`` has it."""
 
 
 def _fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
     """Field, its name on the wire, and the default that is left out (``msgspec.NODEFAULT``: never)."""
     rows = []
     for field in msgspec.structs.fields(kind):
+        if field.name in _NEVER:
+            continue
         name = "upto" if kind is Released and field.name == "seq" else field.name
         rows.append((field.name, name, msgspec.NODEFAULT if field.name in _ALWAYS else field.default))
     return rows
@@ -44,10 +50,7 @@ def _extra_object(extra: Extra) -> dict[str, Any]:
 
 
 class _NativeEncoder:
-    """Stage (seq, event) -> one frame. `head` and `tail` frame the object."""
-
-    def __init__(self, *, sse: bool) -> None:
-        self._sse = sse
+    """Stage (seq, event) -> one frame."""
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
         if type(event) is Delta and event.extra is None:
@@ -59,24 +62,22 @@ class _NativeEncoder:
             )
         else:
             data = compact_json(event_object(seq, event))
-        return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.name.encode(), data) if self._sse else data + b"\n"
+        return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.name.encode(), data)
 
 
 class Native:
-    """The dialect ``headgate`` in one of its two transports; see `headgate.dialects.Dialect`."""
+    """The dialect ``headgate``; see `headgate.dialects.Dialect`."""
 
+    name = "headgate"
+    media_type = "text/event-stream; charset=utf-8"
+    heartbeat = b": ping\n\n"
     expresses_retraction = True
     error_media_type = "application/problem+json"
-
-    def __init__(self, *, name: str, media_type: str, heartbeat: bytes, sse: bool) -> None:
-        self.name = name
-        self.media_type = media_type
-        self.heartbeat = heartbeat
-        self._sse = sse
+    choices_max = CHOICES_MAX
 
     def encoder(self, *, include_usage: bool | None = None) -> _NativeEncoder:
         """Usage is an event of its own here, so there is nothing to include or leave out."""
-        return _NativeEncoder(sse=self._sse)
+        return _NativeEncoder()
 
     def error_body(self, error: RequestError) -> bytes:
         """``application/problem+json`` (RFC 9457)."""
@@ -91,5 +92,4 @@ class Native:
         return compact_json(problem)
 
 
-SSE: Final = Native(name="headgate", media_type="text/event-stream; charset=utf-8", heartbeat=b": ping\n\n", sse=True)
-NDJSON: Final = Native(name="headgate-ndjson", media_type="application/x-ndjson", heartbeat=b"\n", sse=False)
+NATIVE: Final = Native()

@@ -1,56 +1,24 @@
-"""The object of a response: an Open Responses object with a ``headgate`` member (PROTOCOL.md section 8)."""
+"""The object of a response: that of the Responses dialect with a ``headgate`` member (PROTOCOL.md section 8)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-from headgate.assemble import ChoiceFold, Fold, PartFold
-from headgate.dialects.calls import made_up_call_id
-from headgate.events import PartKind, ResponseStarted, Status, Terminal, Usage
-from headgate.ids import suffix
-
-_STATUS: Final = {
-    Status.COMPLETED: "completed",
-    Status.REFUSED: "completed",
-    Status.TRUNCATED: "incomplete",
-    Status.FILTERED: "incomplete",
-    Status.BLOCKED: "incomplete",
-    Status.FAILED: "failed",
-    Status.EXPIRED: "failed",
-    Status.CANCELLED: "cancelled",
-}
-_INCOMPLETE: Final = {
-    Status.TRUNCATED: "max_output_tokens",
-    Status.FILTERED: "content_filter",
-    Status.BLOCKED: "content_filter",
-}
+from headgate.assemble import ChoiceFold, Fold
+from headgate.dialects.openai_responses.objects import failure_fields, outputs, response_fields
+from headgate.dialects.openai_responses.output import Output
+from headgate.events import ResponseStarted, Terminal
 
 
 def response_object(fold: Fold, *, first_output_ms: float | None, duration_ms: float | None) -> dict[str, Any]:
     """The response as far as `fold` knows it. Times are read off the log by the caller, in milliseconds."""
-    started, terminal = fold.started, fold.terminal
-    assert started is not None
-    status = terminal.status if terminal else None
-    return {
-        "id": started.id,
-        "object": "response",
-        "created_at": started.created_at,
-        "status": _STATUS[status] if status else "in_progress",
-        "model": fold.model or started.model,
-        "output": [
-            _item(started.id, c, p, part, ended=terminal is not None)
-            for c, choice in sorted(fold.choices.items())
-            for p, part in enumerate(choice.parts)
-        ],
-        "usage": _usage(fold.usage) if fold.usage else None,
-        "error": _error(terminal) if terminal and not terminal.status.successful else None,
-        "incomplete_details": {"reason": _INCOMPLETE[status]} if status in _INCOMPLETE else None,
-        "headgate": _headgate(fold, started) | {"first_output_ms": first_output_ms, "duration_ms": duration_ms},
-    }
+    assert fold.started is not None
+    times = {"first_output_ms": first_output_ms, "duration_ms": duration_ms}
+    return response_fields(fold, cancelled="cancelled") | {"headgate": _headgate(fold, fold.started) | times}
 
 
 def _headgate(fold: Fold, started: ResponseStarted) -> dict[str, Any]:
-    terminal = fold.terminal
+    terminal, items = fold.terminal, outputs(fold)
     return {
         "terminal": _terminal(terminal) if terminal else None,
         "seq": fold.seq,
@@ -70,39 +38,14 @@ def _headgate(fold: Fold, started: ResponseStarted) -> dict[str, Any]:
             for a in fold.attempts
         ],
         "watermarks": _watermarks(fold),
-        "choices": [_choice(started.id, index, choice) for index, choice in sorted(fold.choices.items())],
+        "choices": [_choice(index, choice, items[index]) for index, choice in sorted(fold.choices.items())],
         "usage_estimated": bool(fold.usage and fold.usage.estimated),
         "sha256": terminal.sha256 if terminal else None,
     }
 
 
-def _item_id(response_id: str, choice: int, part: int) -> str:
-    return f"item_{suffix(response_id)}_{choice}_{part}"
-
-
-def _item(response_id: str, choice: int, index: int, part: PartFold, *, ended: bool) -> dict[str, Any]:
-    item: dict[str, Any] = {"id": _item_id(response_id, choice, index)}
-    status = "completed" if part.done else "incomplete" if ended else "in_progress"
-    match part.kind:
-        case PartKind.TOOL_CALL:
-            call_id = part.started.tool_id or made_up_call_id(response_id, choice, index)
-            fields = {"call_id": call_id, "name": part.started.tool_name, "arguments": part.text}
-            return item | {"type": "function_call", "status": status} | fields
-        case PartKind.REASONING:
-            return item | {
-                "type": "reasoning",
-                "summary": [],
-                "content": [{"type": "reasoning_text", "text": part.text}],
-            }
-        case PartKind.REFUSAL:
-            content: dict[str, Any] = {"type": "refusal", "refusal": part.text}
-        case PartKind.TEXT:
-            content = {"type": "output_text", "text": part.text, "annotations": [], "logprobs": []}
-    return item | {"type": "message", "status": status, "role": "assistant", "content": [content]}
-
-
-def _choice(response_id: str, index: int, choice: ChoiceFold) -> dict[str, Any]:
-    items = [_item_id(response_id, index, part) for part in range(len(choice.parts))]
+def _choice(index: int, choice: ChoiceFold, output: Output) -> dict[str, Any]:
+    items = [item.id for item in output.in_order()]
     return {"choice": index, "finish_reason": choice.done.reason if choice.done else None, "items": items}
 
 
@@ -121,23 +64,6 @@ def _watermarks(fold: Fold) -> list[dict[str, int]]:
     return marks
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }
-    return shown | ({"estimated": True} if usage.estimated else {})
-
-
-def _error(terminal: Terminal) -> dict[str, Any]:
-    return {"code": terminal.code, "message": terminal.message}
-
-
 def _terminal(terminal: Terminal) -> dict[str, Any]:
     shown: dict[str, Any] = {"status": terminal.status}
-    if not terminal.status.successful:
-        shown |= {"code": terminal.code, "blame": terminal.blame, "retryable": terminal.retryable}
-    return shown
+    return shown if terminal.status.successful else shown | failure_fields(terminal)

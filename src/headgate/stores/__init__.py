@@ -79,6 +79,10 @@ class Store(Protocol):
 
     async def find(self, response_id: str) -> Record | None: ...
 
+    async def delete(self, record: Record) -> None:
+        """Take an ended log out of the journal, and forget its record: from then on it was never there."""
+        ...
+
     async def unfinished(self) -> list[tuple[Record, list[int]]]:
         """Logs without a terminal, each with its journal rows: what a crash left behind."""
         ...

@@ -43,6 +43,13 @@ class MemoryStore:
     async def find(self, response_id: str) -> Record | None:
         return self._records.get(response_id)
 
+    async def delete(self, record: Record) -> None:
+        for row in record.rows:
+            if row in self._rows:
+                at, entries = self._rows[row]
+                self._rows[row] = (at, [item for item in entries if item.number != record.number])
+        self._records.pop(record.id, None)
+
     async def unfinished(self) -> list[tuple[Record, list[int]]]:
         open_records = [record for record in self._records.values() if not record.terminal]
         return [(record, self._rows_of(record.number)) for record in open_records]

@@ -144,6 +144,25 @@ class SqliteStore:
             raise StoreError(f"cannot read: {error}") from error
         return None if row is None else _record(row)
 
+    async def delete(self, record: Record) -> None:
+        await self._on_writer(lambda: self._delete(record))
+
+    def _delete(self, record: Record) -> None:
+        """Write the journal rows anew without this log's entries: others share them."""
+        execute = self._writer.execute
+        execute("BEGIN")
+        try:
+            for row in record.rows:
+                found = execute("SELECT entries FROM journal WHERE id = ?", (row,)).fetchone()
+                if found is not None:
+                    kept = [(number, raw) for number, raw in _decode_row(found[0]) if number != record.number]
+                    execute("UPDATE journal SET entries = ? WHERE id = ?", (_encode(kept), row))
+            execute("DELETE FROM responses WHERE id = ?", (record.id,))
+            execute("COMMIT")
+        except BaseException:
+            self._writer.rollback()
+            raise
+
     async def unfinished(self) -> list[tuple[Record, list[int]]]:
         try:
             records = [_record(row) for row in self._reader.execute("SELECT * FROM responses WHERE terminal = ''")]

@@ -288,7 +288,7 @@ def test_fault_ends_as_the_table_says(seen: dict[Case, Seen], fault: str, stream
             assert set(one.finishes.values()) <= FINISHES[expected.terminal]
             assert one.object["error"] is None
         else:
-            assert one.object["error"]["code"] == expected.code
+            assert one.object["error"]["headgate"]["code"] == expected.code
 
 
 @each_mode

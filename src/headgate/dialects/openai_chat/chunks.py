@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.openai_chat.failures import failure_in_band
-from headgate.dialects.openai_chat.fields import INTEGER_MAX, MalformedError, kept, storable, typed
+from headgate.dialects.fields import MalformedError, kept, storable, typed
+from headgate.dialects.openai_chat.failures import failure_in_band, failure_of_word
 from headgate.dialects.openai_chat.parts import Choice
+from headgate.dialects.openai_chat.usage import read_usage, usage_of
 from headgate.errors import Failure
 from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Extra, Opaque, Usage
 
@@ -32,6 +33,8 @@ class ChunkDecoder:
         self.failure: Failure | None = None
         self.finished = False
         """Every choice that was asked for has its finish reason."""
+        self.ended = False
+        """``[DONE]`` was seen."""
         self._attempt = attempt
         self._expected = choices
         self._choices: dict[int, Choice] = {}
@@ -40,14 +43,15 @@ class ChunkDecoder:
         self._usage: Usage | None = None
         self._usage_given: Usage | None = None
 
-    def chunk(self, chunk: Any) -> list[AnyEvent]:
-        """Events of one chunk, or a failure."""
-        events: list[AnyEvent] = []
-        try:
-            self._chunk(typed(chunk, dict, "the chunk"), events)
-        except MalformedError as error:
-            self.failure = Failure("upstream_malformed", f"The provider's answer is malformed: {error}.")
-        return events
+    def frame(self, event: bytes, value: Any) -> list[AnyEvent]:
+        """Events of one frame of a stream."""
+        if event == b"error":
+            self.failure = failure_in_band(value)
+        return self._read(value) if event != b"error" and isinstance(value, dict) else []
+
+    def whole(self, value: Any) -> list[AnyEvent]:
+        """Events of a whole answer."""
+        return self._read(typed(value, dict, "the answer"))
 
     def end(self) -> list[AnyEvent]:
         """The input ended, with or without an end marker."""
@@ -58,12 +62,21 @@ class ChunkDecoder:
             )
         return self._give_usage()
 
+    def _read(self, chunk: dict[str, Any]) -> list[AnyEvent]:
+        """Events of one chunk, or a failure. What was made of it before something in it proved malformed stays."""
+        events: list[AnyEvent] = []
+        try:
+            self._chunk(chunk, events)
+        except MalformedError as error:
+            self.failure = Failure("upstream_malformed", f"The provider's answer is malformed: {error}.")
+        return events
+
     def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:
         get = chunk.get
         if get("error") or get("object") == "error":
             self.failure = failure_in_band(chunk)
             return
-        choices, usage = get("choices"), _usage_object(chunk)
+        choices, usage = get("choices"), usage_of(chunk)
         if choices is None and usage is None:
             return
         seen = (get("id"), get("model"), get("system_fingerprint"), get("service_tier"))
@@ -75,6 +88,8 @@ class ChunkDecoder:
         extra = kept(chunk, _CHUNK_FIELDS)
         for choice in typed(choices or [], list, "choices"):
             self._choice(typed(choice, dict, "a choice"), extra, events)
+            if self.failure is not None:
+                return
             extra = None
         if extra:
             events.append(Opaque(0, Extra(response=extra)))
@@ -117,7 +132,11 @@ class ChunkDecoder:
         beside = kept(fields, _CHOICE_FIELDS)
         word = fields.get("finish_reason")
         if word and not was_done:
-            choice.finish(typed(word, str, "finish_reason"), made)
+            self.failure = failure_of_word(typed(word, str, "finish_reason"), fields)
+            if self.failure is not None:
+                events += made
+                return
+            choice.finish(word, made)
             self.finished = sum(c.done for c in self._choices.values()) == self._expected
         if response or beside or message:
             _carry(choice, Extra(response, beside, message), made)
@@ -135,12 +154,13 @@ def _carry(choice: Choice, extra: Extra, made: list[AnyEvent]) -> None:
     """Put `extra` onto the first delta, else onto the end of the choice, else onto an event of its own.
 
     A tool call's delta has its own ``extra.delta``, which stood inside the call: fields of the message do not fit there.
+    Nor does more ``content`` beside the text of that name.
     """
     position = next((at for at, event in enumerate(made) if type(event) is Delta), None)
     if position is not None:
         event = made[position]
         assert isinstance(event, Delta)
-        if not (extra.delta and choice.is_tool_call(event.part)):
+        if not (extra.delta and (choice.is_tool_call(event.part) or "content" in extra.delta)):
             own = event.extra.delta if event.extra else None
             extra = Extra(extra.response, extra.choice, extra.delta or own)
             made[position] = msgspec.structs.replace(event, extra=extra)
@@ -149,31 +169,3 @@ def _carry(choice: Choice, extra: Extra, made: list[AnyEvent]) -> None:
         made[-1] = msgspec.structs.replace(made[-1], extra=extra)
     else:
         made.append(Opaque(choice.index, extra))
-
-
-def _usage_object(chunk: dict[str, Any]) -> dict[str, Any] | None:
-    """A chunk's usage. Groq gives it inside an object of its own."""
-    usage = chunk.get("usage")
-    if usage is None:
-        groq = chunk.get("x_groq")
-        usage = groq.get("usage") if isinstance(groq, dict) else None
-    return None if usage is None else typed(usage, dict, "usage")
-
-
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """The counts of a provider's usage object; what is no count is 0."""
-
-    def count(value: Any) -> int:
-        return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0
-
-    def detail(group: str, field: str) -> int:
-        details = usage.get(group)
-        return count(details.get(field)) if isinstance(details, dict) else 0
-
-    return Usage(
-        input_tokens=count(usage.get("prompt_tokens")),
-        output_tokens=count(usage.get("completion_tokens")),
-        cached_tokens=detail("prompt_tokens_details", "cached_tokens"),
-        reasoning_tokens=detail("completion_tokens_details", "reasoning_tokens"),
-        provider=usage,
-    )

@@ -74,7 +74,8 @@ class StreamEncoder:
         self._base_bytes = b""
         self._same = False  # the answering attempt speaks this dialect: what else it said is shown
         self._choices = 1
-        self._parts: dict[tuple[int, int], _Part] = {}
+        self._asked: dict[str, Any] = {}  # `_base` before any attempt says anything
+        self._parts: dict[tuple[int, int], _Part | None] = {}  # None: of another dialect's own kind, not shown
         self._tools: dict[int, int] = {}  # choice -> tool calls so far
         self._begun: set[int] = set()
         self._done: dict[int, ChoiceDone] = {}
@@ -83,7 +84,11 @@ class StreamEncoder:
     def feed(self, seq: int, event: AnyEvent) -> bytes:
         if type(event) is Delta:
             part = self._parts[event.choice, event.part]
+            if part is None:
+                return b""
             if event.extra is None or not self._same:
+                if event.extra is not None and not event.text:  # it was for readers of another dialect
+                    return b""
                 return self._text(seq, event.choice, part, event.text)
             delta = part.delta(event.text, event.extra.delta)
             return self._frame(seq, event.choice, delta, event.extra)
@@ -101,7 +106,7 @@ class StreamEncoder:
             case ResponseStarted():
                 self._start(event)
             case AttemptStarted():
-                self._same = event.dialect == NAME
+                self._attempt(event)
             case AttemptDescribed():
                 self._describe(event)
             case PartStarted():
@@ -113,7 +118,8 @@ class StreamEncoder:
             case Usage():
                 self._usage = event
             case Retracted() if event.replacement:
-                return self._text(seq, event.choice, self._parts[event.choice, event.part], event.replacement)
+                part = self._parts[event.choice, event.part]
+                return b"" if part is None else self._text(seq, event.choice, part, event.replacement)
             case Terminal():
                 return self._terminal(seq, event)
             case _:
@@ -125,24 +131,36 @@ class StreamEncoder:
         self._choices = event.choices
         if self._include_usage is None:
             self._include_usage = event.include_usage
-        self._base = {
+        self._asked = {
             "id": f"chatcmpl-{suffix(event.id)}",
             "object": "chat.completion.chunk",
             "created": event.created_at,
             "model": event.model,
         }
-        self._base_bytes = compact_json(self._base)[:-1]
+        self._rebase(self._asked)
+
+    def _attempt(self, event: AttemptStarted) -> None:
+        """What another attempt said of its answer holds no longer."""
+        self._same = event.dialect == NAME
+        self._rebase(self._asked)
 
     def _describe(self, event: AttemptDescribed) -> None:
-        if event.model:
-            self._base["model"] = event.model
-        if event.envelope and self._same:
-            self._base.update(event.envelope)
-        self._base_bytes = compact_json(self._base)[:-1]
+        model = {"model": event.model} if event.model else {}
+        envelope = (event.envelope if self._same else None) or {}
+        self._rebase(self._base | model | envelope)
+
+    def _rebase(self, base: dict[str, Any]) -> None:
+        """Change what stands in every frame from here on."""
+        self._base = base
+        self._base_bytes = compact_json(base)[:-1]
         for part in self._parts.values():
-            part.head = b""
+            if part is not None:
+                part.head = b""
 
     def _part_started(self, seq: int, event: PartStarted) -> bytes:
+        if event.kind is PartKind.OTHER:
+            self._parts[event.choice, event.part] = None
+            return b""
         delta: dict[str, Any] = {}
         earlier = b""
         if event.choice not in self._begun:
@@ -175,7 +193,7 @@ class StreamEncoder:
 
     def _terminal(self, seq: int, event: Terminal) -> bytes:
         if not event.status.successful:
-            return b"id: %d\ndata: %b\n\n" % (seq, terminal_error(event))
+            return b"id: %d\ndata: %b\n\n" % (seq, terminal_error(event, same_dialect=self._same))
         frames = []
         for index in range(self._choices):
             done = self._done.get(index)

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-
 from headgate.dialects.compact import compact_json
+from headgate.dialects.failures import MESSAGE_CHARS_MAX, WORD_CHARS_MAX, error_body, failure_of_status, words
+from headgate.dialects.openai_chat.reasons import FAILED, normal
 from headgate.errors import Failure
 
-MESSAGE_CHARS_MAX: Final = 2000
-"""Of a provider's message; longer ones are error pages."""
-WORD_CHARS_MAX: Final = 256
-"""Of a provider's error code, type or param."""
-INTEGER_MAX: Final = 2**53 - 1
-RETRY_AFTER_S_MAX: Final = 86_400.0
-"""A provider asking for more than a day is not believed."""
-
-_REJECTED: Final = frozenset({400, 404, 405, 413, 415, 422})
-_AUTH: Final = frozenset({401, 403})
-_PASSED_ON: Final = frozenset({503, 504})
 _RATE_LIMITED: Final = frozenset(
     {"rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "too_many_requests", "429"}
 )
@@ -53,22 +42,20 @@ def failure_in_band(chunk: Any) -> Failure:
     return Failure(code, message or "The provider reported an error.", detail=detail)
 
 
-def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+def failure_of_word(word: str, choice: dict[str, Any]) -> Failure | None:
+    """The failure that a finish reason stands for; OpenRouter puts an error object beside it."""
+    code = FAILED.get(normal(word))
+    if code is None:
+        return None
+    if isinstance(choice.get("error"), dict):
+        return failure_in_band(choice)
+    return Failure(code, f"The provider ended its answer with the finish reason '{word[:WORD_CHARS_MAX]}'.")
+
+
+def read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure that an HTTP error answer stands for (PROTOCOL.md section 3)."""
-    try:
-        message, detail = _error_of(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        message, detail = "", None
-    message = message or f"The provider answered with status {status}."
-    retry_after_s = _retry_after(headers.get("retry-after"))
-    if status in _REJECTED:
-        return Failure("upstream_rejected", message, http_status=status, detail=detail)
-    if status in _AUTH:  # its message may name our key
-        return Failure("upstream_auth", f"The provider refused the gateway's credentials ({status}).")
-    if status == 429:
-        return Failure("upstream_rate_limited", message, retry_after_s=retry_after_s, detail=detail)
-    http_status = status if status in _PASSED_ON else 0
-    return Failure("upstream_error", message, http_status=http_status, retry_after_s=retry_after_s, detail=detail)
+    message, detail = _error_of(error_body(body))
+    return failure_of_status(status, headers, message=message, detail=detail)
 
 
 def _object_of(value: dict[str, Any]) -> dict[str, Any]:
@@ -83,28 +70,30 @@ def _words(value: Any) -> list[str | int]:
 
 
 def _error_of(value: Any) -> tuple[str, dict[str, Any] | None]:
-    """Message and error object of ``{"error": {...}}``, ``{"error": "..."}`` or ``{"object": "error", ...}``."""
+    """Message and error object of ``{"error": {...}}``, ``{"error": "..."}`` or ``{"object": "error", ...}``.
+
+    Gemini's endpoint has an array of one around them, FastAPI (vLLM, Mistral) a ``detail`` instead.
+    """
+    if type(value) is list and len(value) == 1:
+        value = value[0]
     if not isinstance(value, dict):
         return (value[:MESSAGE_CHARS_MAX], None) if isinstance(value, str) else ("", None)
     if isinstance(value.get("error"), str):
         return value["error"][:MESSAGE_CHARS_MAX], None
     error = _object_of(value)
-    detail = {key: error[key] for key in ("type", "param", "code") if _is_word(error.get(key))}
+    detail = words(error, ("type", "param", "code"))
     message = error.get("message")
-    return (message[:MESSAGE_CHARS_MAX] if isinstance(message, str) else ""), detail or None
+    if not isinstance(message, str):
+        message = _fastapi(error.get("detail"))
+    return message[:MESSAGE_CHARS_MAX], detail
 
 
-def _is_word(value: Any) -> bool:
-    """Whether a value of an error object is passed on: longer ones are no words, and the journal has 64 bits."""
-    if isinstance(value, str):
-        return len(value) <= WORD_CHARS_MAX
-    return type(value) is int and abs(value) <= INTEGER_MAX
-
-
-def _retry_after(value: str | None) -> float | None:
-    """``Retry-After`` in seconds; the date form is not used by providers and is ignored."""
-    try:
-        seconds = float(value or "")
-    except ValueError:
-        return None
-    return seconds if 0 <= seconds <= RETRY_AFTER_S_MAX else None
+def _fastapi(detail: Any) -> str:
+    """FastAPI's ``detail``: a string, or an array of ``{"loc": ["body", "messages", 0], "msg": "..."}``."""
+    match detail:
+        case str():
+            return detail
+        case [{"msg": str(message), "loc": [*places]}, *_]:
+            return f"{'.'.join(map(str, places))}: {message}"
+        case _:
+            return ""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from headgate.dialects.failures import PASSED_ON
+from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.dialects.openai_chat.failures import error_object
 from headgate.errors import CODES
 from headgate.events import ChoiceDone, PartStarted, Reason, Status, Terminal, Usage
@@ -57,17 +59,25 @@ def usage_object(usage: Usage, *, same_dialect: bool) -> dict[str, Any]:
         "completion_tokens": usage.output_tokens,
         "total_tokens": usage.input_tokens + usage.output_tokens,
     }
+    if usage.cached_tokens:
+        shown["prompt_tokens_details"] = {"cached_tokens": usage.cached_tokens}
+    if usage.reasoning_tokens:
+        shown["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning_tokens}
     if usage.estimated:
         shown["estimated"] = True
     return shown
 
 
-PASSED_ON: Final = frozenset({"upstream_rejected", "upstream_rate_limited"})
-"""Failures that are the provider's answer to the caller: their type, param and code are the provider's own."""
-
-
-def terminal_error(terminal: Terminal) -> bytes:
+def terminal_error(terminal: Terminal, *, same_dialect: bool) -> bytes:
     """The error object of a log that failed, was cancelled or expired."""
     code = CODES.get(terminal.code, CODES["internal"])
-    detail = terminal.detail if terminal.code in PASSED_ON else None
+    detail = terminal.detail if same_dialect and terminal.code in PASSED_ON else None
     return error_object(terminal.message, status=terminal.http_status or code.status, code=terminal.code, detail=detail)
+
+
+def read_models(body: bytes) -> list[str]:
+    """Names in a list of models."""
+    try:
+        return [item["id"] for item in read_json(body)["data"] if type(item["id"]) is str]
+    except (*JSON_ERRORS, TypeError, KeyError):
+        return []

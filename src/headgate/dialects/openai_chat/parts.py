@@ -6,34 +6,35 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.openai_chat.fields import MalformedError, kept, typed
+from headgate.dialects.fields import MalformedError, kept, storable, typed
+from headgate.dialects.openai_chat.reasons import REASONS, normal
 from headgate.events import AnyEvent, ChoiceDone, Delta, Extra, PartDone, PartKind, PartStarted, Reason
 
 PARTS_MAX: Final = 1024
 """Parts of one choice: far beyond any answer, small enough that a peer cannot grow our tables."""
 
-REASONS: Final[dict[str, Reason]] = {
-    "stop": Reason.STOP,
-    "length": Reason.LENGTH,
-    "tool_calls": Reason.TOOL_CALLS,
-    "function_call": Reason.TOOL_CALLS,
-    "content_filter": Reason.CONTENT_FILTER,
-}
-"""Unknown words are `Reason.STOP`: the provider ended the choice of its own will."""
+WAITING_FIELDS_MAX: Final = 16
+"""Unknown fields of a call that waits for its name."""
 REASONING_FIELD: Final = "reasoning_content"
 _REASONING_FIELDS: Final = (REASONING_FIELD, "reasoning")
 _TOOL_FIELDS: Final = frozenset({"index", "id", "function"})
 _PLACED_FIELDS: Final = frozenset({"role", "content", "refusal", "tool_calls"})
 
 
+_NOT_YET: Final = -1
+
+
 class _Call:
-    """A tool call that is open."""
+    """A tool call that is open; without a `part` while nothing is known of it but its id."""
 
-    __slots__ = ("id", "part")
+    __slots__ = ("extra", "id", "name", "part")
 
-    def __init__(self, part: int, id: str) -> None:
-        self.part = part
+    def __init__(self, id: str) -> None:
         self.id = id
+        self.name = ""
+        self.part = _NOT_YET
+        self.extra: dict[str, Any] = {}
+        """Fields that came before it had a part."""
 
 
 class Choice:
@@ -58,8 +59,8 @@ class Choice:
             self._reasoning(unknown, made)
         content = delta.get("content")
         if content:
-            if type(content) is list:  # content parts of some providers: kept as they are
-                unknown = (unknown or {}) | (kept({"content": content}, frozenset()) or {})
+            if type(content) is list:
+                unknown = (unknown or {}) | self._items(content, made)
             else:
                 self._flow(PartKind.TEXT, typed(content, str, "content"), made)
         refusal = delta.get("refusal")
@@ -71,6 +72,9 @@ class Choice:
 
     def finish(self, word: str, made: list[AnyEvent]) -> None:
         """The provider gave its finish reason."""
+        for call in self._calls:
+            if call.part == _NOT_YET:
+                self._start_call(call, made)
         if self._parts == 0:
             made.append(self._start(PartKind.TEXT))
             self._open_flow = 0
@@ -85,7 +89,7 @@ class Choice:
         return any(call.part == part for call in self._calls)
 
     def _reason(self, word: str) -> Reason:
-        reason = REASONS.get(word, Reason.STOP)
+        reason = REASONS.get(normal(word), Reason.STOP)
         if reason is Reason.STOP and PartKind.REFUSAL in self._kinds:
             return Reason.REFUSAL
         if reason is Reason.STOP and self._calls:
@@ -119,36 +123,73 @@ class Choice:
             made.append(PartDone(self.index, self._open_flow))
             self._open_flow, self._open_kind = -1, None
 
+    def _items(self, content: list[Any], made: list[AnyEvent]) -> dict[str, Any]:
+        """Read content that came as an array (Mistral's reasoning models); returns it without what was understood."""
+        left = []
+        for item in content:
+            match item:
+                case {"type": "text", "text": str(text)}:
+                    self._flow_some(PartKind.TEXT, text, made)
+                case {"type": "thinking", "thinking": str(text)}:
+                    self._flow_some(PartKind.REASONING, text, made)
+                case {"type": "thinking", "thinking": [*inner]} if all(map(_is_text, inner)):
+                    self._flow_some(PartKind.REASONING, "".join([text["text"] for text in inner]), made)
+                case _:
+                    left.append(item)
+        return storable({"content": left}) if left else {}
+
+    def _flow_some(self, kind: PartKind, text: str, made: list[AnyEvent]) -> None:
+        if text:
+            self._flow(kind, text, made)
+
     def _tool_call(self, fields: dict[str, Any], made: list[AnyEvent]) -> None:
         unknown = kept(fields, _TOOL_FIELDS) or {}
         if unknown.get("type") == "function":
             del unknown["type"]
         name, arguments = _function(fields, unknown)
-        extra = Extra(delta=unknown) if unknown else None
         call = self._find(fields, name)
         if call is None:
-            self._close_flow(made)
-            id = typed(fields.get("id") or "", str, "a tool call's id")
-            started = self._start(PartKind.TOOL_CALL, tool_id=id, tool_name=name, extra=extra)
-            call = _Call(started.part, id)
+            if len(self._calls) == PARTS_MAX:
+                raise MalformedError(f"a choice has more than {PARTS_MAX} parts")
+            call = _Call(typed(fields.get("id") or "", str, "a tool call's id"))
             self._calls.append(call)
-            made.append(started)
-            extra = None
         index = fields.get("index")
         if index is not None:
             self._calls_by_index[index] = call
-        if arguments or extra:
-            made.append(Delta(self.index, call.part, arguments, extra))
+        if call.part == _NOT_YET:
+            call.name, call.extra = name, call.extra | unknown
+            if not (name or arguments or len(call.extra) > WAITING_FIELDS_MAX):
+                return  # some servers give the name only after the id
+            self._start_call(call, made)
+            unknown = {}
+        if arguments or unknown:
+            made.append(Delta(self.index, call.part, arguments, Extra(delta=unknown) if unknown else None))
+
+    def _start_call(self, call: _Call, made: list[AnyEvent]) -> None:
+        self._close_flow(made)
+        extra = Extra(delta=call.extra) if call.extra else None
+        started = self._start(PartKind.TOOL_CALL, tool_id=call.id, tool_name=call.name, extra=extra)
+        call.part = started.part
+        made.append(started)
 
     def _find(self, fields: dict[str, Any], name: str) -> _Call | None:
         """The open call that these fields go on with, or None for a new one."""
         index, id = fields.get("index"), fields.get("id")
         if index is None:
-            return None if id or name or not self._calls else self._calls[-1]
+            return self._find_unnumbered(id, name)
         call = self._calls_by_index.get(typed(index, int, "a tool call's index"))
         if call is not None and id and call.id and id != call.id:
             return None
         return call
+
+    def _find_unnumbered(self, id: Any, name: str) -> _Call | None:
+        """The call with this id, without one the last; a name begins a new one, unless that call waits for its name."""
+        call = next((call for call in reversed(self._calls) if not id or call.id == id), None)
+        return call if call is not None and (not name or call.part == _NOT_YET) else None
+
+
+def _is_text(item: Any) -> bool:
+    return isinstance(item, dict) and type(item.get("text")) is str
 
 
 def _function(fields: dict[str, Any], unknown: dict[str, Any]) -> tuple[str, str]:

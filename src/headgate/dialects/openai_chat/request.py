@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.openai_chat.fields import JSON_ERRORS, read_json
+from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.errors import RequestError
 from headgate.request import CreateRequest, UpstreamRequest
 
@@ -56,6 +56,7 @@ def read_request(body: bytes) -> CreateRequest:
         stream=bool(value.get("stream")),
         include_usage=bool(include_usage),
         choices=value.get("n") or 1,
+        text=[value["messages"], value.get("tools"), value.get("functions")],
     )
 
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from headgate.dialects.openai_chat.fields import JSON_ERRORS, read_json
+from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.events import AnyEvent, Delta
 from headgate.sse import Frame
 
@@ -63,11 +63,11 @@ class Template:
         return rest.startswith(tail) and rest.endswith(close) and rest[len(tail) : len(rest) - len(close)].isalnum()
 
 
-def learn(data: bytes, chunk: dict[str, Any], made: list[AnyEvent]) -> Template | None:
-    """The template of a chunk whose `data` decoded to `chunk` and made these events, if they are one plain `Delta`."""
+def learn(data: bytes, made: list[AnyEvent]) -> Template | None:
+    """The template of a chunk whose `data` made these events, if they are one plain `Delta`."""
     if len(made) != 1 or not isinstance(made[0], Delta) or made[0].extra is not None:
         return None
-    delta = made[0]
+    delta, chunk = made[0], read_json(data)
     choices = chunk["choices"]
     fields = choices[0].get("delta")
     if len(choices) != 1 or chunk.get("usage") is not None or type(fields) is not dict or fields.get("tool_calls"):

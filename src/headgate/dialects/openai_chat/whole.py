@@ -46,7 +46,7 @@ def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:
         "refusal": _text(choice, PartKind.REFUSAL),
     }
     for part in choice.parts:
-        if part.kind is PartKind.REASONING:
+        if part.kind is PartKind.REASONING and part.text:
             name = reasoning_name(part.started) if same else "reasoning_content"
             message[name] = message.get(name, "") + part.text
     calls = [
@@ -57,10 +57,19 @@ def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:
     if calls:
         message["tool_calls"] = calls
     if same:
-        message |= choice.message_extra
+        message |= _extra(choice, message["content"])
     shown = {"index": index, "message": message} | (choice.extra if same else {})
     shown["finish_reason"] = finish_word(choice.done, fold.terminal.status, same_dialect=same)
     return shown
+
+
+def _extra(choice: ChoiceFold, text: str | None) -> dict[str, Any]:
+    """Fields of the message; content that no word of ours fits stands behind the text, as an array."""
+    extra = choice.message_extra
+    items = extra.get("content")
+    if text is None or type(items) is not list:
+        return extra
+    return extra | {"content": [{"type": "text", "text": text}, *items]}
 
 
 def _text(choice: ChoiceFold, kind: PartKind) -> str | None:

@@ -1,0 +1,56 @@
+"""What the Responses dialect knows beyond one answer: responses as objects, their input, and turns that refer to earlier ones."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headgate.api.exchange import Exchange
+from headgate.dialects.openai_responses import OPENAI_RESPONSES
+from headgate.dialects.openai_responses.items import input_items, output_as_input
+from headgate.dialects.response_object import response_object
+from headgate.errors import RequestError
+from headgate.gateway import Gateway
+from headgate.log import Log
+from headgate.request import CreateRequest
+
+
+async def continued(gateway: Gateway, request: CreateRequest, owner: str) -> CreateRequest:
+    """The request with the turns before it in place of ``previous_response_id``: providers know nothing of our ids.
+
+    Raises `RequestError`: ``not_found`` as for any id, ``invalid_request`` for a response whose input was not kept.
+    """
+    previous = request.body.get("previous_response_id") if request.dialect == OPENAI_RESPONSES.name else None
+    if previous is None:
+        return request
+    log = await gateway.hub.find(previous, owner)
+    fold, _ = await gateway.hub.fold(log)
+    started = fold.started
+    if started is None or started.input is None or fold.terminal is None:
+        why = "has not ended" if fold.terminal is None else "was not created in this dialect, or with store = false"
+        raise RequestError("invalid_request", f"The response {previous!r} {why}.", param="previous_response_id")
+    items = [*started.input, *output_as_input(fold), *OPENAI_RESPONSES.input_of(request.body)]
+    body = {name: value for name, value in request.body.items() if name != "previous_response_id"} | {"input": items}
+    text = [request.text, items]
+    return msgspec.structs.replace(request, body=body, text=text, input=None if request.input is None else items)
+
+
+async def answer_object(gateway: Gateway, exchange: Exchange, log: Log) -> None:
+    """The object of a response, as far as it is known."""
+    await gateway.journal.flush()
+    fold, timeline = await gateway.hub.fold(log)
+    shown = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
+    headers = (("content-type", "application/json"), ("headgate-response-id", log.id), ("cache-control", "no-store"))
+    await exchange.answer(200, headers, msgspec.json.encode(shown))
+
+
+async def show_input(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
+    """``GET /v1/responses/{id}/input_items``."""
+    log = await gateway.hub.find(response_id, owner)
+    started = await gateway.hub.started(log)
+    if started.input is None:
+        raise RequestError(
+            "not_found", "The input of this response was not kept: it is for responses created in this dialect."
+        )
+    headers = (("content-type", "application/json"), ("cache-control", "no-store"))
+    listed = input_items(started.id, started.input, exchange.query())
+    await exchange.answer(200, headers, msgspec.json.encode(listed))

@@ -1,0 +1,151 @@
+"""The models that can be asked for, in the shape that the caller's SDK reads.
+
+Three SDKs ask for the same paths below ``/v1/models``, so here it is the headers that tell them apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+import msgspec
+
+from headgate.api.exchange import Exchange
+from headgate.config import Route, match_route
+from headgate.errors import Failure
+from headgate.gateway import Gateway
+from headgate.upstream import Pool
+
+MODELS_TIMEOUT_S: Final = 3.0
+"""A provider that does not list its models by then is left out of the answer."""
+MODELS_TTL_S: Final = 60.0
+MODELS_BYTES_MAX: Final = 4 * 1024 * 1024
+_GLOB: Final = frozenset("*?[")
+_JSON: Final = (("content-type", "application/json"),)
+
+
+def client_dialect(exchange: Exchange) -> str:
+    """Name of the dialect whose SDK sent this request, on a path that several of them use."""
+    if (
+        exchange.path.startswith("/v1beta/")
+        or exchange.header(b"x-goog-api-key")
+        or exchange.header(b"x-goog-api-client")
+    ):
+        return "gemini"
+    if exchange.path.startswith("/v1/messages") or exchange.header(b"anthropic-version"):
+        return "anthropic-messages"
+    return "openai-chat"
+
+
+class Models:
+    """The names that routes spell out, and what the providers behind globs list."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._listed: dict[str, tuple[float, list[str]]] = {}
+
+    async def show_all(self, exchange: Exchange) -> None:
+        """``GET /v1/models`` and ``/v1beta/models``."""
+        names = sorted((await self._names()).items())
+        match client_dialect(exchange):
+            case "gemini":
+                listed: dict[str, Any] = {"models": [_gemini_model(name) for name, _ in names]}
+            case "anthropic-messages":
+                first, last = (names[0][0], names[-1][0]) if names else (None, None)
+                data = [_anthropic_model(name) for name, _ in names]
+                listed = {"data": data, "has_more": False, "first_id": first, "last_id": last}
+            case _:
+                listed = {"object": "list", "data": [_openai_model(name, owner) for name, owner in names]}
+        await exchange.answer(200, _JSON, msgspec.json.encode(listed))
+
+    async def show(self, exchange: Exchange, name: str) -> None:
+        """``GET /v1/models/{model}`` and ``/v1beta/models/{model}``."""
+        _, target = self._gateway.resolve(name)
+        match client_dialect(exchange):
+            case "gemini":
+                shown = _gemini_model(name)
+            case "anthropic-messages":
+                shown = _anthropic_model(name)
+            case _:
+                shown = _openai_model(name, target.provider.name)
+        await exchange.answer(200, _JSON, msgspec.json.encode(shown))
+
+    async def _names(self) -> dict[str, str]:
+        routes = self._gateway.config.routes
+        providers = sorted({route.to[0].partition("/")[0] for route in routes if _is_glob(route)})
+        listed = dict(zip(providers, await asyncio.gather(*(self._list_of(name) for name in providers)), strict=True))
+        names: dict[str, str] = {}
+        for route in routes:
+            provider = route.to[0].partition("/")[0]
+            if not _is_glob(route):
+                names.setdefault(route.model, provider)
+                continue
+            for model in listed[provider]:
+                for asked in (model, f"{provider}/{model}"):
+                    if match_route(routes, asked) is route:
+                        names.setdefault(asked, provider)
+        return names
+
+    async def _list_of(self, provider: str) -> list[str]:
+        at, names = self._listed.get(provider, (0.0, []))
+        if not at or time.monotonic() - at > MODELS_TTL_S:
+            target = self._gateway.provider(provider)
+            names = target.dialect.read_models(await _Fetch().run(target.pool, target.dialect.models_path))
+            self._listed[provider] = (time.monotonic(), names)
+        return names
+
+
+def _is_glob(route: Route) -> bool:
+    return bool(_GLOB & set(route.model))
+
+
+def _openai_model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _anthropic_model(name: str) -> dict[str, Any]:
+    return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+
+
+def _gemini_model(name: str) -> dict[str, Any]:
+    actions = ["generateContent", "countTokens"]
+    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": actions}
+
+
+class _Fetch:
+    """A small GET to a provider; an empty answer if it fails."""
+
+    def __init__(self) -> None:
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._status = 0
+        self._body = bytearray()
+
+    async def run(self, pool: Pool, path: str) -> bytes:
+        call = pool.get(path, handler=self, connect_s=MODELS_TIMEOUT_S)
+        try:
+            async with asyncio.timeout(MODELS_TIMEOUT_S):
+                await self._done
+        except TimeoutError:
+            call.abort()
+            return b""
+        call.release()
+        return bytes(self._body) if self._status == 200 else b""
+
+    def on_sent(self) -> None:
+        pass
+
+    def on_head(self, status: int, headers: dict[str, str]) -> None:
+        self._status = status
+
+    def on_body(self, data: bytes) -> None:
+        if len(self._body) <= MODELS_BYTES_MAX:
+            self._body += data
+
+    def on_end(self) -> None:
+        if not self._done.done():
+            self._done.set_result(None)
+
+    def on_failed(self, failure: Failure) -> None:
+        self._status = 0
+        self.on_end()

@@ -1,0 +1,208 @@
+"""Whether a request fits the model's context, and how many tokens it has.
+
+    limits(model)  -> Limits         models: what the model takes
+    may_exceed     -> bool           nearly free: most requests have fewer bytes than the limit has tokens
+    refusal        -> RequestError   only for what cannot fit
+    count          -> Count          for the endpoints that count
+
+The invariant: a request that might fit is never refused. So everything that is only estimated enters `refusal` with
+the least it can be, a model without a known limit takes anything, and where the provider cuts the output down to what
+is left, the output that was asked for does not count (`Limits.shared`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from headgate.errors import RequestError
+from headgate.models import Limits
+from headgate.prompt import Audio, File, Image, Message, Part, Prompt, Reasoning, ToolCall, ToolResult
+from headgate.tokens import ENCODINGS, PROXY_MARGIN, counter, estimate_text, tokens_at_least, without_runs
+
+EXACT_CHARS_MAX: Final = 1024 * 1024
+"""Text of a request that is counted with a vocabulary before it is refused: 30 ms. More is judged by estimate."""
+
+UNCOUNTED_SHARE: Final = 0.5
+"""A request estimated at less than this share of what there is room for is let through without being counted."""
+
+SHORTENING: Final = frozenset({"truncation", "transforms", "plugins", "context_management"})
+"""Fields that have the provider shorten the input: OpenAI's, OpenRouter's (two), Anthropic's."""
+
+MESSAGE_TOKENS: Final = 4
+"""Marks around a message: 3 with OpenAI (its cookbook on counting), 3 to 5 in the templates of open models."""
+ANSWER_TOKENS: Final = 3
+"""Marks that open the answer."""
+TOOL_TOKENS: Final = 12
+"""Marks around the description of a tool."""
+
+_IMAGE_TOKENS: Final = {"openai": 765, "anthropic": 1568, "gemini": 1120}
+"""A picture of 1024 x 1024. OpenAI: 85 + 170 a tile of 512; Anthropic: width x height / 750, at most 1,568 (newer
+models: more); Gemini: 258 a tile, 1,120 from Gemini 3 on. Others: `_IMAGE_OTHERS`."""
+_IMAGE_OTHERS: Final = 1024
+_IMAGE_LOW: Final = 85
+"""OpenAI's ``detail: low``."""
+_PAGE_TOKENS: Final = {"gemini": 258}
+"""A page of a document. OpenAI and Anthropic read it as text and as a picture."""
+_PAGE_OTHERS: Final = 2000
+_PAGE_BYTES: Final = 50_000
+_AUDIO_BYTES_PER_TOKEN: Final = 1000
+"""Gemini counts 32 tokens a second, OpenAI 10; a second of common formats has 16 to 32 kB."""
+
+
+class Count(msgspec.Struct, frozen=True):
+    """Tokens of a request."""
+
+    tokens: int
+    margin: float
+    """The true number is at least ``tokens * (1 - margin)``; it may be over by as much or more."""
+    exact: bool
+    """All text was counted with the model's own vocabulary; pictures, files and tools are estimates nonetheless."""
+    method: str
+    """``o200k_base``, ``cl100k_base``; ``o200k_base, not the model's own``; ``estimate``."""
+
+    @property
+    def least(self) -> int:
+        """Tokens that the request has in any case."""
+        return round(self.tokens * (1 - self.margin))
+
+
+class _Counter(msgspec.Struct, frozen=True):
+    """One way of counting text: a guess, and the least it can be."""
+
+    method: str
+    exact: bool
+    guess: Callable[[str], int]
+    least: Callable[[str], int]
+
+
+_ESTIMATE: Final = _Counter("estimate", False, estimate_text, tokens_at_least)
+
+
+def may_exceed(utf8_bytes: int, limits: Limits) -> bool:
+    """Whether a request with so much text might be too long: a token is at least one byte."""
+    if limits.context_tokens is None:
+        return False
+    return utf8_bytes > limits.context_tokens - _reserved(limits)
+
+
+def refusal(prompt: Prompt, limits: Limits) -> RequestError | None:
+    """The error of a request that cannot fit, None for one that might.
+
+    Meant for requests that `may_exceed`. Costs 1 ms a megabyte of text where it is far from the limit, 50 to 100 ms near
+    or over it, without yielding.
+    """
+    if limits.context_tokens is None or any(path.partition(".")[0] in SHORTENING for path in prompt.unplaced):
+        return None
+    texts = list(_texts(prompt))
+    asked = (prompt.output_tokens_max or 0) if limits.shared else 0
+    room = limits.context_tokens - asked
+    if sum(map(estimate_text, texts)) < room * UNCOUNTED_SHARE:
+        return None
+    is_long = sum(map(len, texts)) > EXACT_CHARS_MAX
+    counter = _ESTIMATE if is_long else _counter(limits.encoding)
+    if _sum(counter.least, texts) <= room:
+        return None
+    counted = _count(prompt, limits, counter)
+    about = "" if counted.exact else f"about {counted.tokens}, at least "
+    output = f" and {asked} tokens of output were asked for" if asked else ""
+    return RequestError(
+        "context_length_exceeded",
+        f"The request has {about}{counted.least} tokens ({counted.method}){output}; "
+        f"the model takes {limits.context_tokens}.",
+        param=prompt.place("messages"),
+    )
+
+
+def count(prompt: Prompt, limits: Limits) -> Count:
+    """Tokens of everything in a prompt, for a model with these limits. Never raises."""
+    return _count(prompt, limits, _counter(limits.encoding))
+
+
+def _counter(encoding: str) -> _Counter:
+    exact = counter(encoding)
+    if exact is not None:
+        return _Counter(encoding, True, exact, exact)
+    nearest = counter(ENCODINGS[0])
+    if nearest is None:
+        return _ESTIMATE
+    return _Counter(f"{ENCODINGS[0]}, not the model's own", False, nearest, _least_of(nearest))
+
+
+def _least_of(nearest: Callable[[str], int]) -> Callable[[str], int]:
+    return lambda text: max(int(nearest(without_runs(text)) * (1 - PROXY_MARGIN)), tokens_at_least(text))
+
+
+def _count(prompt: Prompt, limits: Limits, counter: _Counter) -> Count:
+    texts = list(_texts(prompt))
+    text = _sum(counter.guess, texts)
+    least = text if counter.exact else _sum(counter.least, texts)
+    tools = _sum(counter.guess, _tools(prompt))
+    others = sum(_other(part, limits.family) for part in _parts(prompt.messages))
+    marks = MESSAGE_TOKENS * len(prompt.messages) + ANSWER_TOKENS + TOOL_TOKENS * len(prompt.tools)
+    total = text + tools + others + marks
+    return Count(total, margin=1 - least / total, exact=counter.exact, method=counter.method)
+
+
+def _sum(count: Callable[[str], int], texts: Iterable[str]) -> int:
+    return sum(map(count, texts))
+
+
+def _reserved(limits: Limits) -> int:
+    """Tokens of the context that a request may ask for as output."""
+    return (limits.output_tokens_max or 0) if limits.shared else 0
+
+
+def _parts(messages: tuple[Message, ...]) -> Iterator[Part]:
+    for message in messages:
+        for part in message.parts:
+            yield part
+            if isinstance(part, ToolResult):
+                yield from part.content
+
+
+def _texts(prompt: Prompt) -> Iterator[str]:
+    """Text that the model is certain to be given. Reasoning of earlier turns is not."""
+    for part in _parts(prompt.messages):
+        match part:
+            case ToolCall():
+                yield part.name
+                yield part.arguments
+            case File() if part.media_type.startswith("text/"):
+                yield part.data
+            case Image() | File() | Audio() | ToolResult() | Reasoning():
+                pass
+            case _:
+                yield part.text
+
+
+def _tools(prompt: Prompt) -> Iterator[str]:
+    """What the model is given of tools and of the format, each provider in a form of its own."""
+    for tool in prompt.tools:
+        yield tool.name
+        yield tool.description
+        yield _json(tool.parameters)
+    if prompt.format is not None:
+        yield _json(prompt.format.schema)
+
+
+def _json(schema: dict[str, Any] | None) -> str:
+    try:
+        return msgspec.json.encode(schema).decode() if schema else ""
+    except RecursionError:  # deeper than any schema; the provider will say so
+        return ""
+
+
+def _other(part: Part, family: str) -> int:
+    """Tokens of what is no text, for a usual size of it."""
+    match part:
+        case Image():
+            return _IMAGE_LOW if part.detail == "low" else _IMAGE_TOKENS.get(family, _IMAGE_OTHERS)
+        case File() if not part.media_type.startswith("text/"):
+            return _PAGE_TOKENS.get(family, _PAGE_OTHERS) * -(-max(len(part.data), 1) // _PAGE_BYTES)
+        case Audio():
+            return len(part.data) // _AUDIO_BYTES_PER_TOKEN
+        case _:
+            return 0

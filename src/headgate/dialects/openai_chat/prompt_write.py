@@ -1,0 +1,141 @@
+"""OpenAI Chat Completions, provider side: a `Prompt` -> a request; its messages are written in `message_write`.
+
+What Chat Completions has no word for is named by its place in the client's body and left out. OpenAI's own models and
+compatible servers differ in two words (`is_openais`): the newer ones are used only where they are sure to be known.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from headgate.dialects import Written
+from headgate.dialects.openai_chat.message_write import write_messages
+from headgate.dialects.openai_chat.request import PATH
+from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMode
+from headgate.request import UpstreamRequest
+
+_OPENAIS: Final = re.compile(r"(?:openai/)?(?:gpt-(?!oss)|o\d|chatgpt-|codex-)")
+_SAME_NAME: Final = (
+    "parallel_tool_calls",
+    "temperature",
+    "top_p",
+    "seed",
+    "frequency_penalty",
+    "presence_penalty",
+    "user",
+    "metadata",
+)
+"""Fields that Chat Completions calls as `Prompt` does."""
+_EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
+_VERBOSITIES: Final = frozenset({"low", "medium", "high"})
+_TIERS: Final = {
+    tier: tier for tier in ("auto", "default", "flex", "scale", "priority", "fast", "on_demand", "performance")
+} | {"standard_only": "default"}  # the last is Anthropic's word
+FORMAT_NAME: Final = "answer"
+"""Name of a JSON schema whose client gave none; Chat Completions wants one."""
+
+
+def is_openais(model: str) -> bool:
+    """Whether a model's name is one of OpenAI's own, which know ``developer`` and ``max_completion_tokens``.
+
+    Its reasoning models refuse the older ``max_tokens``; Ollama, Mistral and DeepSeek know nothing else.
+    """
+    return _OPENAIS.match(model) is not None
+
+
+def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
+    """The request. A stream always asks for usage: the log wants it."""
+    unsupported: list[str] = []
+    openais = is_openais(model)
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": write_messages(prompt.messages, unsupported, has_developer=openais),
+    }
+    for field in _SAME_NAME:
+        value = getattr(prompt, field)
+        if value not in (None, "", {}):
+            body[field] = value
+    if prompt.output_tokens_max is not None:
+        body["max_completion_tokens" if openais else "max_tokens"] = prompt.output_tokens_max
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+    if prompt.tool_choice is not None:
+        body["tool_choice"] = _tool_choice(prompt.tool_choice)
+    if prompt.stop:
+        body["stop"] = list(prompt.stop)
+    if prompt.choices != 1:
+        body["n"] = prompt.choices
+    if prompt.format is not None:
+        body["response_format"] = _format(prompt.format)
+    _words(prompt, body, unsupported)
+    if stream:
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return Written(UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream), tuple(unsupported))
+
+
+def _words(prompt: Prompt, body: dict[str, Any], unsupported: list[str]) -> None:
+    """What is said in words that not every dialect shares."""
+    if prompt.top_k is not None:
+        unsupported.append(prompt.place("top_k"))
+    if prompt.effort is not None:
+        _effort(prompt, prompt.effort, body, unsupported)
+    if prompt.verbosity in _VERBOSITIES:
+        body["verbosity"] = prompt.verbosity
+    elif prompt.verbosity:
+        unsupported.append(prompt.place("verbosity"))
+    if prompt.service_tier in _TIERS:
+        body["service_tier"] = _TIERS[prompt.service_tier]
+    elif prompt.service_tier:
+        unsupported.append(prompt.place("service_tier"))
+
+
+def _effort(prompt: Prompt, effort: Effort, body: dict[str, Any], unsupported: list[str]) -> None:
+    """``reasoning_effort``. A budget of 0 is the word ``none``, one of -1 is what happens without a word."""
+    level = effort.level or ("none" if effort.budget_tokens == 0 else "")
+    if level in _EFFORTS:
+        body["reasoning_effort"] = level
+    elif level:
+        unsupported.append(_place(prompt, "effort.level"))
+    if effort.budget_tokens is not None and effort.budget_tokens > 0:
+        unsupported.append(_place(prompt, "effort.budget_tokens"))
+    if effort.shown:
+        unsupported.append(_place(prompt, "effort.shown"))
+
+
+def _place(prompt: Prompt, field: str) -> str:
+    """The place of a field of a field: its own where the client's dialect knows it, else that of the whole."""
+    return prompt.places.get(field) or prompt.place(field.partition(".")[0])
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.parameters is not None:
+        function["parameters"] = tool.parameters
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    return {"type": "function", "function": function}
+
+
+def _tool_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    named = [{"type": "function", "function": {"name": name}} for name in choice.names]
+    if not named or choice.mode is ToolMode.NONE:
+        return choice.mode.value
+    if choice.mode is ToolMode.REQUIRED and len(named) == 1:
+        return named[0]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode.value, "tools": named}}
+
+
+def _format(format: JsonFormat) -> dict[str, Any]:
+    if format.schema is None:
+        return {"type": "json_object"}
+    schema: dict[str, Any] = {"name": format.name or FORMAT_NAME, "schema": format.schema}
+    if format.description:
+        schema["description"] = format.description
+    if format.strict is not None:
+        schema["strict"] = format.strict
+    return {"type": "json_schema", "json_schema": schema}

@@ -1,0 +1,50 @@
+"""OpenAI Chat Completions, provider side: the counts of a usage object, in one meaning whatever a server's habit.
+
+Input includes what came from a cache, output includes reasoning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.dialects.fields import INTEGER_MAX, typed
+from headgate.events import Usage
+
+
+def usage_of(chunk: dict[str, Any]) -> dict[str, Any] | None:
+    """A chunk's usage object; Groq gives it inside an object of its own, Moonshot in the last choice."""
+    usage = chunk.get("usage")
+    if usage is None:
+        groq = chunk.get("x_groq")
+        usage = groq.get("usage") if isinstance(groq, dict) else None
+    if usage is None:
+        choices = chunk.get("choices")
+        last = choices[-1] if type(choices) is list and choices else None
+        usage = last.get("usage") if isinstance(last, dict) else None
+    return None if usage is None else typed(usage, dict, "usage")
+
+
+def read_usage(usage: dict[str, Any]) -> Usage:
+    """The counts of a usage object; what is no count is 0."""
+    given, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    cached = _detail(usage, "prompt_tokens_details", "cached_tokens") or _elsewhere(usage)
+    reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
+    beyond = _count(usage.get("total_tokens")) - given - output
+    # xAI and Gemini's endpoint count reasoning in the total alone; the latter may not even name it.
+    if given and beyond > 0 and (reasoning == beyond or (not reasoning and cached != beyond)):
+        output, reasoning = output + beyond, beyond
+    return Usage(given, output, cached_tokens=cached, reasoning_tokens=reasoning, provider=usage)
+
+
+def _elsewhere(usage: dict[str, Any]) -> int:
+    """Cached tokens where DeepSeek and Moonshot have them."""
+    return _count(usage.get("prompt_cache_hit_tokens")) or _count(usage.get("cached_tokens"))
+
+
+def _detail(usage: dict[str, Any], group: str, field: str) -> int:
+    details = usage.get(group)
+    return _count(details.get(field)) if isinstance(details, dict) else 0
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0

@@ -1,0 +1,1 @@
+"""OpenAI Responses as a spoke: wire bytes, frames, requests, prompts in both directions, items."""

@@ -1,0 +1,284 @@
+"""Frames of logs in the Responses dialect, whoever answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import pytest
+from openai import omit
+from openai.lib.streaming.responses._responses import ResponseStreamState
+
+from headgate.dialects.openai_responses import OPENAI_RESPONSES
+from headgate.dialects.response_object import response_object
+from headgate.events import (
+    AnyEvent,
+    AttemptDescribed,
+    ChoiceDone,
+    Delta,
+    Extra,
+    Opaque,
+    PartDone,
+    PartKind,
+    PartStarted,
+    Reason,
+    ResponseStarted,
+    Retracted,
+    Status,
+    Terminal,
+    Usage,
+)
+from headgate.lifecycle import SUCCESSES
+from tests.unit.goldens import ROOT, cases, fold_of, log_of
+from tests.unit.goldens import frames as frames_of
+from tests.unit.openai_responses.wire import EVENT, HEX, NAME, RESPONSE, fold, frames, log, stream, whole
+
+LOGS: Final = [case for case in cases("logs") if (ROOT / "logs" / case / "openai-responses.sse").exists()]
+every_log = pytest.mark.parametrize("case", LOGS)
+TEXT: Final[list[AnyEvent]] = [
+    PartStarted(0, 0, PartKind.TEXT),
+    Delta(0, 0, "a"),
+    Delta(0, 0, "b"),
+    PartDone(0, 0),
+    ChoiceDone(0, Reason.STOP, "stop"),
+]
+CHAT: Final = "openai-chat"
+
+
+@every_log
+def test_stream_of_a_log_is_the_golden_one(case: str) -> None:
+    golden = (ROOT / "logs" / case / "openai-responses.sse").read_bytes()
+    assert b"".join(frames_of(OPENAI_RESPONSES.encoder(), log_of(case))) == golden
+
+
+@every_log
+def test_whole_answer_of_a_log_is_the_golden_one(case: str) -> None:
+    golden = (ROOT / "logs" / case / "openai-responses.json").read_bytes()
+    terminal = log_of(case)[-1][1]
+    assert isinstance(terminal, Terminal)
+    if terminal.status.successful:
+        assert OPENAI_RESPONSES.whole(fold_of(log_of(case))) == golden
+    else:
+        assert OPENAI_RESPONSES.terminal_error(terminal, same_dialect=False) == golden
+
+
+@every_log
+def test_object_of_a_response_is_that_of_its_stream(case: str) -> None:
+    """But for the one word that no stream has."""
+    last = frames((ROOT / "logs" / case / "openai-responses.sse").read_bytes())[-1]["response"]
+    shown = response_object(fold_of(log_of(case)), first_output_ms=None, duration_ms=None)
+    if shown["headgate"]["terminal"]["status"] == "cancelled":
+        assert shown["status"] == "cancelled"
+        last["status"] = "cancelled"
+    del shown["headgate"]
+    assert json.dumps(shown) == json.dumps(last)  # the order of keys included
+
+
+@every_log
+def test_golden_frames_are_what_the_official_sdk_takes(case: str) -> None:
+    for frame in frames((ROOT / "logs" / case / "openai-responses.sse").read_bytes()):
+        EVENT.validate_python(frame, strict=True)
+
+
+@every_log
+def test_stream_resumed_at_any_cursor_is_exactly_what_was_missing(case: str) -> None:
+    numbered = log_of(case)
+    complete = frames_of(OPENAI_RESPONSES.encoder(), numbered, knows=0)
+    for cursor in range(len(numbered) + 1):
+        resumed = frames_of(OPENAI_RESPONSES.encoder(), numbered, after=cursor, knows=0)
+        assert resumed == [b""] * cursor + complete[cursor:]
+
+
+@every_log
+def test_stream_after_a_sequence_number_is_what_comes_after_it(case: str) -> None:
+    complete = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(), log_of(case))))
+    for after in range(-1, len(complete) + 1):
+        rest = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(starting_after=after), log_of(case))))
+        assert rest == complete[after + 1 :]
+
+
+@pytest.mark.parametrize("case", sorted(set(LOGS) - {"retraction"}))
+def test_only_the_last_frame_of_an_event_has_its_id(case: str) -> None:
+    for (seq, _), data in zip(log_of(case), frames_of(OPENAI_RESPONSES.encoder(), log_of(case)), strict=True):
+        lines = [line for frame in data.split(b"\n\n") for line in frame.split(b"\n") if line.startswith(b"id:")]
+        assert lines == ([b"id: %d" % seq] if data else [])
+        if data:
+            assert data.split(b"\n\n")[-2].startswith(b"id: %d\nevent: " % seq)
+
+
+@every_log
+def test_official_sdk_accumulates_our_stream_to_our_response(case: str) -> None:
+    shown = frames((ROOT / "logs" / case / "openai-responses.sse").read_bytes())
+    state: ResponseStreamState[None] = ResponseStreamState(input_tools=omit, text_format=omit)
+    for frame in shown:
+        state.handle_event(EVENT.validate_python(frame))
+    if shown[-1]["type"] == "response.completed":
+        found = state._completed_response
+        assert found is not None
+        assert found.output_text == RESPONSE.validate_python(shown[-1]["response"]).output_text
+
+
+@pytest.mark.parametrize(
+    ("status", "type", "shown", "details"),
+    [
+        (Status.COMPLETED, "response.completed", "completed", None),
+        (Status.REFUSED, "response.completed", "completed", None),
+        (Status.TRUNCATED, "response.incomplete", "incomplete", {"reason": "max_output_tokens"}),
+        (Status.FILTERED, "response.incomplete", "incomplete", {"reason": "content_filter"}),
+        (Status.BLOCKED, "response.incomplete", "incomplete", {"reason": "content_filter"}),
+        (Status.FAILED, "response.failed", "failed", None),
+        (Status.CANCELLED, "response.failed", "failed", None),
+        (Status.EXPIRED, "response.failed", "failed", None),
+    ],
+)
+def test_only_our_terminal_makes_the_end(status: Status, type: str, shown: str, details: dict[str, str] | None) -> None:
+    events = TEXT if status in SUCCESSES else TEXT[:3]
+    *before, last = frames(stream(log(events, status=status, provider=CHAT)))
+    assert (last["type"], last["response"]["status"]) == (type, shown)
+    assert last["response"]["incomplete_details"] == details
+    assert (last["response"]["error"] is None) == status.successful
+    assert (last["response"]["completed_at"] is None) == (shown != "completed")
+    assert {frame["response"]["status"] for frame in before if "response" in frame} == {"in_progress"}
+
+
+def test_item_that_is_open_at_a_successful_end_is_closed_as_incomplete() -> None:
+    shown = frames(stream(log(TEXT[:3], status=Status.TRUNCATED, provider=CHAT)))
+    ends = [frame["type"] for frame in shown[-4:]]
+    stems = ["output_text.done", "content_part.done", "output_item.done", "incomplete"]
+    assert ends == [f"response.{stem}" for stem in stems]
+    assert shown[-2]["item"]["status"] == "incomplete"
+    assert shown[-1]["response"]["output"] == [shown[-2]["item"]]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "shown"),
+    [
+        ("upstream_cut", None, "server_error"),
+        ("upstream_rate_limited", {"code": "too_many"}, "rate_limit_exceeded"),
+        ("upstream_rejected", {"code": "invalid_prompt"}, "invalid_prompt"),
+        ("upstream_rejected", {"code": 7}, "server_error"),
+        ("cancelled", None, "server_error"),
+    ],
+)
+def test_code_of_an_error_is_one_the_sdk_knows_and_ours_stands_beside_it(
+    code: str, detail: dict[str, Any] | None, shown: str
+) -> None:
+    terminal = Terminal(Status.FAILED, code=code, message="No.", retryable=True, detail=detail)
+    error = frames(stream([*log(TEXT[:3], status=Status.TRUNCATED)[:-1], terminal]))[-1]["response"]["error"]
+    ours = {"code": code, "blame": None, "retryable": True}
+    assert error == {"code": shown, "message": "No.", "headgate": ours}
+
+
+def test_ids_of_items_begin_as_their_provider_wants_them_back() -> None:
+    events: list[AnyEvent] = [
+        PartStarted(0, 0, PartKind.REASONING),
+        PartDone(0, 0),
+        PartStarted(0, 1, PartKind.TEXT),
+        PartDone(0, 1),
+        PartStarted(0, 2, PartKind.TOOL_CALL, "", "f"),
+        PartDone(0, 2),
+        ChoiceDone(0, Reason.STOP),
+    ]
+    output = whole(log(events, provider=CHAT))["output"]
+    assert [item["id"] for item in output] == [f"rs_{HEX}_0_0", f"msg_{HEX}_0_1", f"fc_{HEX}_0_2"]
+    assert output[2]["call_id"] == f"call_{HEX}_0_2"
+    assert [item["status"] for item in output] == ["completed"] * 3
+
+
+def test_response_object_says_what_was_asked_for_and_what_the_provider_used() -> None:
+    echo = {"temperature": 0.5, "instructions": "Be brief.", "top_p": 0.9, "store": False}
+    described = AttemptDescribed(1, "x", "m-1", {"top_p": 0.98, "billing": {"payer": "d"}, "status": "queued"})
+    same = whole(log([described, *TEXT], started={"echo": echo}))
+    assert {name: same[name] for name in echo} == echo | {"top_p": 0.98}
+    assert (same["billing"], same["status"], same["model"]) == ({"payer": "d"}, "completed", "m-1")
+    other = whole(log([described, *TEXT], started={"echo": echo}, provider=CHAT))
+    assert other["top_p"] == 0.9
+    assert "billing" not in other
+
+
+def test_every_field_that_open_responses_requires_is_there_from_the_first_frame_on() -> None:
+    required = (
+        "id object created_at completed_at status incomplete_details model previous_response_id instructions output "
+        "error tools tool_choice truncation parallel_tool_calls text top_p presence_penalty frequency_penalty "
+        "top_logprobs temperature reasoning usage max_output_tokens max_tool_calls store background service_tier "
+        "metadata safety_identifier prompt_cache_key"
+    )
+    for frame in frames(stream(log(TEXT, provider=CHAT))):
+        if "response" in frame:
+            assert set(required.split()) <= frame["response"].keys()
+
+
+def test_usage_is_the_providers_own_in_its_dialect_and_complete_in_every() -> None:
+    provider = {"input_tokens": 5, "output_tokens": 2, "input_tokens_details": {"cache_write_tokens": 3}, "cost": 1}
+    usage = Usage(5, 2, 1, 1, provider=provider)
+    same, other = (whole(log([*TEXT, usage], provider=name))["usage"] for name in (NAME, CHAT))
+    assert same["input_tokens_details"] == {"cached_tokens": 1, "cache_write_tokens": 3}
+    assert (same["cost"], same["total_tokens"]) == (1, 7)
+    assert other == {
+        "input_tokens": 5,
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
+        "output_tokens": 2,
+        "output_tokens_details": {"reasoning_tokens": 1},
+        "total_tokens": 7,
+    }
+
+
+def test_parts_that_only_another_dialect_knows_are_not_shown() -> None:
+    other: list[AnyEvent] = [
+        PartStarted(0, 0, PartKind.OTHER, extra=Extra(delta={"type": "server_tool_use"})),
+        Delta(0, 0, "x"),
+        Delta(0, 0, "y", Extra(delta={"a": 1})),
+        Opaque(0, Extra({"type": "response.note"}, {"b": 1}, {"c": 1})),
+        PartDone(0, 0),
+        PartStarted(0, 1, PartKind.TEXT, extra=Extra({"a": 1}, {"output_index": 7}, {"c": 1})),
+        Delta(0, 1, "Hi", Extra({"a": 1}, {"logprobs": {}}, {"logprobs": [1]})),
+        PartDone(0, 1, Extra({"a": 1}, {"b": 1}, {"c": 1})),
+        ChoiceDone(0, Reason.STOP, "end_turn", Extra({"a": 1})),
+    ]
+    shown = frames(stream(log(other, provider="anthropic-messages")))
+    for frame in shown:
+        EVENT.validate_python(frame, strict=True)
+    content = [{"type": "output_text", "text": "Hi", "annotations": [], "logprobs": []}]
+    assert [item["content"] for item in shown[-1]["response"]["output"]] == [content]
+    assert len(shown) == 9
+
+
+@pytest.mark.parametrize("type", ["response.completed", "response.done", "response.failed", "error", None, 7])
+def test_no_event_of_a_provider_passes_for_an_end_of_ours(type: Any) -> None:
+    opaque = Opaque(0, Extra(response={"type": type, "response": {}}))
+    assert len(frames(stream(log([opaque, *TEXT])))) == len(frames(stream(log(TEXT))))
+
+
+def test_retraction_is_told_to_who_asked() -> None:
+    numbered = log_of("retraction")
+    plain = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(), numbered)))
+    told = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(extensions=True), numbered)))
+    (retracted,) = [frame for frame in told if frame["type"] == "headgate.retracted"]
+    event = next(event for _, event in numbered if isinstance(event, Retracted))
+    assert (retracted["from_char"], retracted["reason"]) == (event.from_char, event.reason)
+    assert [frame["sequence_number"] for frame in told] == list(range(len(plain) + 1))
+
+
+def test_text_with_line_ends_of_some_clients_stays_in_one_line() -> None:
+    events: list[AnyEvent] = [
+        PartStarted(0, 0, PartKind.TEXT),
+        Delta(0, 0, "a\u2028b\x85"),
+        PartDone(0, 0),
+        ChoiceDone(0, Reason.STOP),
+    ]
+    data = stream(log(events))
+    assert "\u2028" not in data.decode()
+    assert frames(data)[-1]["response"]["output"][0]["content"][0]["text"] == "a\u2028b\x85"
+
+
+def test_object_of_a_log_with_several_choices_has_the_items_of_all() -> None:
+    events: list[AnyEvent] = [
+        ResponseStarted(f"resp_{HEX}", "app", CHAT, "m", 1, choices=2),
+        *log(TEXT, provider=CHAT)[1:-2],
+        PartStarted(1, 0, PartKind.TEXT),
+        Delta(1, 0, "c"),
+    ]
+    shown = response_object(fold(events), first_output_ms=1.0, duration_ms=None)
+    assert [item["id"] for item in shown["output"]] == [f"msg_{HEX}_0_0", f"msg_{HEX}_1_0"]
+    assert [choice["items"] for choice in shown["headgate"]["choices"]] == [[f"msg_{HEX}_0_0"], [f"msg_{HEX}_1_0"]]
+    assert [item["status"] for item in shown["output"]] == ["completed", "in_progress"]
