@@ -144,6 +144,8 @@ class MessageAnswer:
             self._usage = read_usage(self._usage_fields)
         if word and not self.finished:
             self._blocks.close(made)
+            if REASONS.get(word) is Reason.REFUSAL:
+                self._blocks.refusal(delta.get("stop_details"), made)
             made.append(ChoiceDone(0, REASONS.get(word, Reason.STOP), word, extra))
             made += self._give_usage()
             self.finished = True

@@ -54,6 +54,13 @@ class Blocks:
         self._open: dict[int, _Block] = {}
         self._parts = 0
 
+    def refusal(self, details: Any, made: list[AnyEvent]) -> None:
+        """The explanation of a refusal is text for readers of other dialects; those of this one find it in its place."""
+        explanation = details.get("explanation") if type(details) is dict else None
+        if type(explanation) is str and explanation:
+            part, self._parts = self._parts, self._parts + 1
+            made += [PartStarted(0, part, PartKind.REFUSAL), Delta(0, part, explanation), PartDone(0, part)]
+
     def start(self, index: int, fields: dict[str, Any], made: list[AnyEvent]) -> None:
         """``content_block_start``, or a block of a whole answer."""
         self.stop(index, made)

@@ -62,8 +62,8 @@ def delta_of(extra: Extra | None) -> dict[str, Any]:
 
 
 def is_shown(started: PartStarted, *, same_dialect: bool) -> bool:
-    """Whether a part is a block here: what only another dialect has a word for is none."""
-    return same_dialect or started.kind is not PartKind.OTHER
+    """Whether a part is a block here: not what only another dialect has a word for, nor the text of `stop_details`."""
+    return started.kind is not (PartKind.REFUSAL if same_dialect else PartKind.OTHER)
 
 
 def empty_block(response_id: str, started: PartStarted, *, same_dialect: bool) -> dict[str, Any]:

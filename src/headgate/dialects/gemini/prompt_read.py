@@ -108,6 +108,9 @@ def _tool_choice(body: Given) -> ToolChoice | None:
 
 def _format(config: Given, places: dict[str, str]) -> JsonFormat | None:
     """JSON, of a schema or of none. Other types than that and plain text are unplaced."""
+    modalities = config.path("responseModalities")
+    if config.strings("responseModalities") not in ((), ("TEXT",)):
+        config.leave(modalities)
     media_type = config.text("responseMimeType").lower()
     schema = _schema(config, "responseJsonSchema", "responseSchema")
     if media_type == JSON_TYPE:
