@@ -281,7 +281,7 @@ def test_json_media_type_may_have_parameters(http: httpx.Client, content_type: s
         ("OPTIONS", "/v1/chat/completions", "POST"),
         ("BREW", "/v1/chat/completions", "POST"),
         ("POST", "/v1/models", "GET"),
-        ("POST", "/v1/models/sim", "GET"),
+        ("PUT", "/v1/models/sim", "GET"),
         ("PATCH", "/v1/responses/resp_" + "0" * 32, "GET"),
         ("GET", "/v1/responses/resp_" + "0" * 32 + "/cancel", "POST"),
         ("POST", "/v1/responses/resp_" + "0" * 32 + "/events", "GET"),

@@ -264,13 +264,21 @@ def test_zero_is_the_cursor_of_who_has_nothing(http: httpx.Client, plain: str) -
 
 
 @pytest.mark.parametrize(
+    ("dialect", "status"), [("openai-responses", 406), ("anthropic-messages", 406), ("gemini", 200)]
+)
+def test_dialect_that_knows_one_answer_refuses_a_log_of_several(http: httpx.Client, dialect: str, status: int) -> None:
+    created = http.post("/v1/chat/completions", json=body("sim-fast-t3", n=2))
+    assert events(http, response_id(created), dialect=dialect).status_code == status
+
+
+@pytest.mark.parametrize(
     ("query", "status", "code"),
     [
         ({"dialect": "nonsense"}, 400, "invalid_request"),
-        ({"dialect": "openai-responses"}, 400, "invalid_request"),
+        ({"dialect": "headgate-ndjson"}, 400, "invalid_request"),
         ({"format": "xml"}, 400, "invalid_request"),
         ({"include_usage": "maybe"}, 400, "invalid_request"),
-        ({"dialect": "openai-chat", "format": "ndjson"}, 406, "not_expressible"),
+        ({"after_frames": "-1"}, 400, "invalid_cursor"),
     ],
 )
 def test_form_that_does_not_exist_is_refused(
