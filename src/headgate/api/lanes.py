@@ -90,7 +90,7 @@ class Lanes:
         log = await self._gateway.hub.find(response_id, self._owner)
         dialect = asked_dialect(query)
         cursor = parse_cursor(query["after"], last_seq=log.committed_seq) if query.get("after") else 0
-        encoder = asked_encoder(query, dialect)
+        encoder = asked_encoder(query, dialect, _own_encoder(dialect))
         if cursor or "after_frames" in query:
             self._gateway.metrics.counter("headgate_resumes_total", dialect.name).inc()
         started = await self._gateway.hub.started(log)
@@ -157,7 +157,7 @@ class Lanes:
         request = msgspec.structs.replace(request, stream=True)
         request = await continued(self._gateway, request, self._owner)
         log = self._gateway.create(request, self._owner)
-        reader = self._reader(log, dialect, dialect.encoder())
+        reader = self._reader(log, dialect, _own_encoder(dialect) or dialect.encoder())
         if "dialect" in message:  # whose frames need not say which response they are of
             created = {"type": "headgate.created", "response_id": log.id}
             await self._say(_named(msgspec.json.encode(created), lane))
@@ -196,6 +196,11 @@ class Lanes:
             self.disconnect()
         except ClientStalledError as stalled:
             raise CutError from stalled
+
+
+def _own_encoder(dialect: Dialect) -> StreamEncoder | None:
+    """On a WebSocket the Responses dialect has no end marker: its SDK takes every message for an event."""
+    return OPENAI_RESPONSES.encoder(end_marker=False) if dialect is OPENAI_RESPONSES else None
 
 
 def _read(data: bytes) -> dict[str, Any]:

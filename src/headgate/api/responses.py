@@ -94,9 +94,9 @@ def asked_dialect(query: dict[str, str]) -> Dialect:
     return dialect
 
 
-def asked_encoder(query: dict[str, str], dialect: Dialect) -> StreamEncoder:
+def asked_encoder(query: dict[str, str], dialect: Dialect, encoder: StreamEncoder | None = None) -> StreamEncoder:
     """An encoder of this dialect, without the frames that ``?after_frames=`` says the client has."""
-    encoder = dialect.encoder(include_usage=boolean(query, "include_usage"))
+    encoder = encoder or dialect.encoder(include_usage=boolean(query, "include_usage"))
     frames = count(query, "after_frames")
     return Skip(encoder, frames) if frames else encoder
 

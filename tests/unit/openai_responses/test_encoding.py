@@ -103,7 +103,7 @@ def test_only_the_last_frame_of_an_event_has_its_id(case: str) -> None:
         lines = [line for frame in data.split(b"\n\n") for line in frame.split(b"\n") if line.startswith(b"id:")]
         assert lines == ([b"id: %d" % seq] if data else [])
         if data:
-            assert data.split(b"\n\n")[-2].startswith(b"id: %d\nevent: " % seq)
+            assert data.split(b"\n\n")[-2].startswith(b"id: %d\n" % seq)
 
 
 @every_log

@@ -50,10 +50,15 @@ class OpenAIResponses:
     models_path = "/models"
 
     def encoder(
-        self, *, include_usage: bool | None = None, starting_after: int | None = None, extensions: bool = False
+        self,
+        *,
+        include_usage: bool | None = None,
+        starting_after: int | None = None,
+        extensions: bool = False,
+        end_marker: bool = True,
     ) -> encode.StreamEncoder:
         """Usage is part of every response here. `starting_after` is the last sequence number the client has."""
-        return encode.StreamEncoder(starting_after=starting_after, extensions=extensions)
+        return encode.StreamEncoder(starting_after=starting_after, extensions=extensions, end_marker=end_marker)
 
     def error_body(self, error: RequestError) -> bytes:
         return openai_failures.error_object(error.message, status=error.status, code=error.code, param=error.param)

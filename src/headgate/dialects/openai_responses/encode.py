@@ -98,9 +98,11 @@ class StreamEncoder:
     """Stage (seq, event) -> bytes of SSE frames. Deterministic: the same events give the same bytes.
 
     Frames up to the sequence number `starting_after` are counted and not sent. `extensions` adds events of our own.
+    `end_marker` ends the stream with ``[DONE]``, as Open Responses wants it over HTTP whatever the response came to.
     """
 
-    def __init__(self, *, starting_after: int | None = None, extensions: bool = False) -> None:
+    def __init__(self, *, starting_after: int | None = None, extensions: bool = False, end_marker: bool = True) -> None:
+        self._end_marker = end_marker
         self._after = -1 if starting_after is None else starting_after
         self._extensions = extensions
         self._number = 0
@@ -234,7 +236,10 @@ class StreamEncoder:
                 if item.announced and item.index not in self._shown:
                     made.append(self._item_done(item, {}, ended=True))
         ending = _ENDINGS.get(event.status, "response.failed")
-        return self._send(seq, [*made, (ending, {"response": self._response()})])
+        made.append((ending, {"response": self._response()}))
+        if not self._end_marker:
+            return self._send(seq, made)
+        return b"%bid: %d\ndata: [DONE]\n\n" % (self._send(0, made), seq)
 
     def _response(self) -> dict[str, Any]:
         return response_fields(self._fold, cancelled="failed")
