@@ -17,6 +17,7 @@ from headgate.events import (
     AttemptStarted,
     ChoiceDone,
     Delta,
+    Entry,
     Extra,
     Opaque,
     PartDone,
@@ -103,6 +104,15 @@ class Fold:
         fold = _FOLDS.get(type(event))
         if fold is not None:  # others (governance, hold, seam) are nothing of the payload
             fold(self, seq, event)
+
+    def feed_entry(self, entry: Entry) -> None:
+        """All events of an entry."""
+        seq = self.seq
+        for seq, event in enumerate(entry.events, entry.first_seq):
+            fold = _FOLDS.get(type(event))
+            if fold is not None:
+                fold(self, seq, event)
+        self.seq = seq
 
     @property
     def dialect(self) -> str:
