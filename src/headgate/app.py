@@ -18,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 from headgate.api import operations
 from headgate.api.callers import Callers
 from headgate.api.creation import create
-from headgate.api.exchange import Exchange, Receive, Scope, Send
+from headgate.api.exchange import Exchange, Receive, Scope, Send, error_answer
 from headgate.api.responses import cancel, events, show
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import SSE as NATIVE
@@ -44,7 +44,7 @@ class App:
 
     def __init__(self, gateway: Gateway, *, check_host: bool = False) -> None:
         self._gateway = gateway
-        self._callers = Callers(gateway.config.keys, check_host=check_host)
+        self.callers = Callers(gateway.config.keys, check_host=check_host)
         self._routes = _routes(gateway)
         self._requests: dict[tuple[str, int], Any] = {}
 
@@ -91,7 +91,7 @@ class App:
             )
         finally:
             exchange.close()
-            self._count(endpoint, exchange.status)
+            self.count(endpoint, exchange.status)
 
     async def _handle(
         self, exchange: Exchange, endpoint: str, response_id: str, methods: dict[str, tuple[Handler, bool]]
@@ -104,7 +104,7 @@ class App:
             raise RequestError("method_not_allowed", f"{endpoint} takes {allowed}.", headers={"allow": allowed})
         owner = ""
         if needs_key:
-            owner = self._callers.identify(
+            owner = self.callers.identify(
                 authorization=exchange.header(b"authorization"), host=exchange.header(b"host")
             )
         await handler(exchange, owner, response_id)
@@ -123,7 +123,7 @@ class App:
                     return endpoint, response_id, *self._routes[endpoint]
         return "unknown", "", OPENAI_CHAT, {}
 
-    def _count(self, endpoint: str, status: int) -> None:
+    def count(self, endpoint: str, status: int) -> None:
         counter = self._requests.get((endpoint, status))
         if counter is None:
             counter = self._gateway.metrics.counter(
@@ -148,7 +148,10 @@ class App:
 
 def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
     """The application, behind CORS if origins are configured. `check_host` refuses foreign Host headers while there are no keys."""
-    app: ASGIApp = App(gateway, check_host=check_host)
+    return behind_cors(App(gateway, check_host=check_host), gateway)
+
+
+def behind_cors(app: ASGIApp, gateway: Gateway) -> ASGIApp:
     origins = gateway.config.server.cors_origins
     if origins:
         app = CORSMiddleware(
@@ -185,5 +188,4 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
 
 
 async def _answer_error(exchange: Exchange, dialect: Dialect, error: RequestError) -> None:
-    headers = [("content-type", dialect.error_media_type), *error.headers.items()]
-    await exchange.answer(error.status, headers, dialect.error_body(error))
+    await exchange.answer(*error_answer(dialect, error))

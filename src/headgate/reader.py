@@ -31,18 +31,19 @@ class Broken(Exception):
 
 
 class _Wakeable:
-    """A coroutine that parks until it is told that something changed."""
+    """Something that is told when there is something new: a coroutine that parks, or a callback while there is none."""
 
-    __slots__ = (
-        "_waiter",
-        "_woken",
-    )
+    __slots__ = ("_waiter", "_woken", "on_wake")
 
     def __init__(self) -> None:
+        self.on_wake: Callable[[], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
 
     def wake(self) -> None:
+        if self.on_wake is not None:
+            self.on_wake()
+            return
         self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -117,6 +118,16 @@ class StreamReader(_Wakeable):
         self._read_rows = read_rows
 
     @property
+    def broken(self) -> bool:
+        """The store failed."""
+        return self._broken
+
+    @property
+    def at_tail(self) -> bool:
+        """Nothing is left to read or to wait for but the next commit."""
+        return self._at_tail and (self._sink is None or not self._sink.paused)
+
+    @property
     def done(self) -> bool:
         """Everything up to the terminal was written."""
         return self._log.terminal is not None and self._folded == self._log.committed_seq
@@ -171,13 +182,17 @@ class StreamReader(_Wakeable):
             raise Broken
         return True
 
-    async def run(self, sink: Sink) -> None:
-        """Write until the terminal is out or the client is gone. Raises `Broken`."""
+    def write_to(self, sink: Sink) -> None:
+        """Write what was held back, and from here on what is committed."""
         self._sink = sink
         data = b"".join(self._held)
         if data:
             sink.write(data)
         self._held.clear()
+
+    async def run(self, sink: Sink) -> None:
+        """Write until the terminal is out or the client is gone. Raises `Broken`."""
+        self.write_to(sink)
         while not self.lost:
             await sink.flush()
             if self._broken:
@@ -261,8 +276,8 @@ class WholeReader(_Wakeable):
     """Folds `log` as it is committed and waits for its terminal."""
 
     __slots__ = (
-        "_broken",
         "_log",
+        "broken",
         "fold",
         "lost",
     )
@@ -271,8 +286,9 @@ class WholeReader(_Wakeable):
         super().__init__()
         self.fold = Fold()
         self.lost = False
+        self.broken = False
+        """The store failed."""
         self._log = log
-        self._broken = False
 
     def attach(self) -> None:
         self._log.readers.append(self)
@@ -286,20 +302,18 @@ class WholeReader(_Wakeable):
         self.wake()
 
     def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
-        feed = self.fold.feed
         for entry in entries:
-            for seq, event in enumerate(entry.events, entry.first_seq):
-                feed(seq, event)
+            self.fold.feed_entry(entry)
         if log.terminal is not None:
             self.wake()
 
     def on_broken(self) -> None:
-        self._broken = True
+        self.broken = True
         self.wake()
 
     async def ended(self) -> None:
         """Until the terminal is visible or the client is gone. Raises `Broken`."""
         while self._log.terminal is None and not self.lost:
-            if self._broken:
+            if self.broken:
                 raise Broken
             await self._park()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from headgate.api.exchange import Exchange
+from headgate.api.exchange import Answer, Exchange, Headers
+from headgate.assemble import Fold
 from headgate.delivery import farewell
 from headgate.dialects import ClientDialect
 from headgate.errors import CODES, RequestError
@@ -23,29 +24,34 @@ STREAM_HEADERS = (
 
 async def create(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, owner: str) -> None:
     """``POST`` of a dialect's creation endpoint."""
-    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type != "application/json":  # anything else a browser may send across origins without asking first
-        raise RequestError("unsupported_media_type", "The request body must be application/json.")
+    require_json(exchange.header(b"content-type"))
     server = gateway.config.server
     body = await exchange.body(bytes_max=server.body_bytes_max, timeout_s=server.body_timeout_s)
-    request = dialect.read_request(body)
-    streamed = request.stream
-    log = gateway.create(request, owner)
-    del body, request  # a prompt may be large and the answer long
+    log, streamed = admit(gateway, dialect, body, owner)
+    del body  # a prompt may be large and the answer long
     if streamed:
         await _stream(gateway, exchange, dialect, log)
     else:
         await _whole(gateway, exchange, dialect, log)
 
 
+def require_json(content_type: str | None) -> None:
+    """Raises `RequestError` for anything else: a browser may send it across origins without asking first."""
+    if (
+        content_type != "application/json"
+        and (content_type or "").partition(";")[0].strip().lower() != "application/json"
+    ):
+        raise RequestError("unsupported_media_type", "The request body must be application/json.")
+
+
+def admit(gateway: Gateway, dialect: ClientDialect, body: bytes, owner: str) -> tuple[Log, bool]:
+    """Begin to make a response; and whether it is to be streamed. Raises `RequestError`. Attach a reader before the next await."""
+    request = dialect.read_request(body)
+    return gateway.create(request, owner), request.stream
+
+
 async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, log: Log) -> None:
-    reader = StreamReader(
-        log,
-        dialect.encoder(),
-        expresses_retraction=dialect.expresses_retraction,
-        heartbeat=dialect.heartbeat,
-        read_rows=gateway.read_rows,
-    )
+    reader = stream_reader(gateway, dialect, log)
     reader.attach()
     resumable = exchange.header(b"headgate-resume") == "1"
     try:
@@ -54,7 +60,7 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
         if reader.lost:
             return
         if opened and not log.opened and log.terminal is not None:
-            await _fail(exchange, dialect, log, log.terminal, generated=False)
+            await exchange.answer(*failed(dialect, log, log.terminal, generated=False))
             return
         await deliver(gateway, exchange, dialect.media_type, log, reader)
     except Broken:
@@ -63,13 +69,29 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
         leave(gateway, log, reader, resumable=resumable)
 
 
+def stream_reader(gateway: Gateway, dialect: ClientDialect, log: Log) -> StreamReader:
+    """Who follows a new response from its beginning."""
+    return StreamReader(
+        log,
+        dialect.encoder(),
+        expresses_retraction=dialect.expresses_retraction,
+        heartbeat=dialect.heartbeat,
+        read_rows=gateway.read_rows,
+    )
+
+
+def stream_headers(media_type: str, log: Log) -> Headers:
+    return (("content-type", media_type), ("headgate-response-id", log.id), *STREAM_HEADERS)
+
+
 async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Log, reader: StreamReader) -> None:
     """Send the head, then everything the reader has to say. Raises `Broken` and cuts if it cannot be said."""
-    headers = (("content-type", media_type), ("headgate-response-id", log.id), *STREAM_HEADERS)
     sink: Sink | None = None
     gateway.stream_opened(reader)
     try:
-        sink = await exchange.open_stream(headers, wake=reader.wake, stall_s=gateway.config.server.write_stall_s)
+        sink = await exchange.open_stream(
+            stream_headers(media_type, log), wake=reader.wake, stall_s=gateway.config.server.write_stall_s
+        )
         await reader.run(sink)
         if not reader.lost:
             await sink.end()
@@ -97,37 +119,41 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
     try:
         exchange.on_disconnect(reader.disconnect)
         await reader.ended()
-        terminal = log.terminal
-        if reader.lost or terminal is None:
+        if reader.lost or log.terminal is None:
             return
-        if not terminal.status.successful:
-            billed = any(attempt.http_status == 200 for attempt in reader.fold.ended.values())
-            await _fail(exchange, dialect, log, terminal, generated=billed or bool(reader.fold.choices))
-            return
-        body = dialect.whole(reader.fold)
-        headers = (("content-type", "application/json"), ("headgate-response-id", log.id))
-        await exchange.answer(200, headers, body, stall_s=gateway.config.server.write_stall_s)
+        answer = whole(dialect, log, reader.fold, log.terminal)
+        await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
     except Broken:
         raise _broken(exchange) from None
     finally:
         leave(gateway, log, reader, resumable=resumable)
 
 
-async def _fail(exchange: Exchange, dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: bool) -> None:
+def whole(dialect: ClientDialect, log: Log, fold: Fold, terminal: Terminal) -> Answer:
+    """The answer of a log that has ended."""
+    if terminal.status.successful:
+        headers = (("content-type", "application/json"), ("headgate-response-id", log.id))
+        return Answer(200, headers, dialect.whole(fold))
+    billed = any(attempt.http_status == 200 for attempt in fold.ended.values())
+    return failed(dialect, log, terminal, generated=billed or bool(fold.choices))
+
+
+def failed(dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: bool) -> Answer:
     """A failure that is still an HTTP status. SDKs must not silently pay again for tokens that were generated."""
     headers = [("content-type", dialect.error_media_type), ("headgate-response-id", log.id)]
     if terminal.retry_after_s is not None:
         headers.append(("retry-after", f"{terminal.retry_after_s:g}"))
     if generated:
         headers.append(("x-should-retry", "false"))
-    status = terminal.http_status or CODES[terminal.code].status
-    await exchange.answer(status, headers, dialect.terminal_error(terminal))
+    return Answer(terminal.http_status or CODES[terminal.code].status, headers, dialect.terminal_error(terminal))
 
 
 def _broken(exchange: Exchange) -> Exception:
     """The store failed: an HTTP status while that is possible, a cut afterwards."""
-    if exchange.started:
-        return Broken()
+    return Broken() if exchange.started else store_unavailable()
+
+
+def store_unavailable() -> RequestError:
     return RequestError(
         "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
     )
