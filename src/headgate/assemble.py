@@ -34,17 +34,14 @@ from headgate.events import (
 class PartFold:
     """One part as far as it is known."""
 
-    __slots__ = ("_pieces", "done", "started", "tool_extra")
+    __slots__ = ("_pieces", "done", "kind", "started", "tool_extra")
 
     def __init__(self, started: PartStarted) -> None:
         self.started = started
+        self.kind = started.kind
         self.tool_extra: dict[str, Any] = {}
         self.done = False
         self._pieces: list[tuple[int, str]] = []
-
-    @property
-    def kind(self) -> PartKind:
-        return self.started.kind
 
     @property
     def text(self) -> str:

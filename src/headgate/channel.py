@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, MutableMapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from headgate.api.exchange import Answer, Headers, Send
-from headgate.sinks import ClientStalledError
+from headgate.sinks import ClientStalledError, chunk
 
 if TYPE_CHECKING:
     from uvicorn.server import ServerState
@@ -154,9 +155,10 @@ class Turn(Line):
         self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(answer.body), answer.body))
         self._complete()
 
-    def open(self, headers: Headers) -> None:
-        """The head of a chunked answer."""
-        self.transport.write(self._head(200, headers) + b"transfer-encoding: chunked\r\n\r\n")
+    def open(self, headers: Headers, data: bytes) -> None:
+        """The head of a chunked answer, and its first chunk if there is one already: in one write, the client wakes once."""
+        head = self._head(200, headers) + b"transfer-encoding: chunked\r\n\r\n"
+        self.transport.write(head + chunk(data) if data else head)
 
     def end(self) -> None:
         """The end of a chunked answer."""
@@ -184,10 +186,12 @@ class Turn(Line):
         self.started = True
         lines = [STATUS_LINE[status], _every_answer(self._protocol.server_state)]
         for name, value in headers:
-            if name == "connection":
-                self.keep_alive = self.keep_alive and value != "close"
-            else:
-                lines.append(f"{name}: {value}\r\n".encode("latin-1"))
+            if name == "headgate-response-id":  # the one that is never the same
+                lines.append(b"headgate-response-id: %b\r\n" % value.encode("ascii"))
+            elif name != "connection":
+                lines.append(_header_line(name, value))
+            elif value == "close":
+                self.keep_alive = False
         if not self.keep_alive:
             lines.append(b"connection: close\r\n")
         return b"".join(lines)
@@ -197,6 +201,11 @@ class Turn(Line):
         if not self.keep_alive:
             self.transport.close()
         self._protocol.on_response_complete()
+
+
+@lru_cache(maxsize=64)
+def _header_line(name: str, value: str) -> bytes:
+    return f"{name}: {value}\r\n".encode("latin-1")
 
 
 class _Encoded:

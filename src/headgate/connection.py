@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
                 Failure("upstream_malformed" if self._in_head else "upstream_cut", f"The provider broke HTTP: {error}.")
             )
             return
-        if max(self._header_bytes, self._head_bytes if self._in_head else 0) > HEAD_BYTES_MAX:
+        if self._header_bytes > HEAD_BYTES_MAX or (self._in_head and self._head_bytes > HEAD_BYTES_MAX):
             self._fail(Failure("upstream_too_large", "The provider's headers are over the limit."))
             return
         if self._body:

@@ -322,7 +322,8 @@ class Gateway:
         while True:
             await asyncio.sleep(TICK_S)
             now = loop.time()
-            for producer in tuple(self._producers.values()):
+            producers = self._producers.values()  # a thousand of them, twenty times a second: a look must cost nothing
+            for producer in [p for p in producers if p.deadline <= now or p.total_deadline <= now]:
                 _guarded(producer.tick, now)
 
     async def _upkeep(self) -> None:

@@ -79,8 +79,8 @@ class Journal:
                 if self._lazy_timer is None:
                     self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
                 return
-            if log in self._lazy:
-                del self._lazy[log]
+            if self._lazy:
+                self._lazy.pop(log, None)
             log.dirty = True
             self._dirty.append(log)
         if self._in_flight or self._held:

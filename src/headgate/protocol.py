@@ -149,7 +149,9 @@ class HeadgateProtocol(HttpToolsProtocol):
         if waiting is None:
             super().on_message_complete()
             return
-        self._stop_waiting()
+        self._waiting = None
+        if waiting.timer is not None:
+            waiting.timer.cancel()
         turn = Turn(self, keep_alive=waiting.keep_alive)
         self.cycle = turn  # type: ignore[assignment]
         self._turn = turn, waiting

@@ -182,17 +182,18 @@ class StreamReader(_Wakeable):
             raise Broken
         return True
 
-    def write_to(self, sink: Sink) -> None:
-        """Write what was held back, and from here on what is committed."""
+    def follow_into(self, sink: Sink) -> bytes:
+        """What is committed from here on is written to `sink`. Returns what was held back until now, for the caller to write first."""
         self._sink = sink
         data = b"".join(self._held)
-        if data:
-            sink.write(data)
         self._held.clear()
+        return data
 
     async def run(self, sink: Sink) -> None:
         """Write until the terminal is out or the client is gone. Raises `Broken`."""
-        self.write_to(sink)
+        data = self.follow_into(sink)
+        if data:
+            sink.write(data)
         while not self.lost:
             await sink.flush()
             if self._broken:
@@ -246,6 +247,16 @@ class StreamReader(_Wakeable):
         feed, start = self._encoder.feed, self._from
         retractions = self._log.retractions
         frames: list[bytes] = []
+        folded = self._folded
+        if self._at_tail and not retractions and folded >= start and folded == entries[0].first_seq - 1:
+            # nearly always: everything is new and is shown
+            for entry in entries:
+                seq = entry.first_seq
+                for event in entry.events:
+                    frames.append(feed(seq, event))
+                    seq += 1
+            self._folded = self.cursor = limit
+            return frames[0] if len(frames) == 1 else b"".join(frames)
         for entry in entries:
             for seq, event in enumerate(entry.events, entry.first_seq):
                 if seq <= self._folded or seq > limit:

@@ -49,6 +49,11 @@ class ClientGone(Exception):
     """The client went away; there is nobody to answer."""
 
 
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body. Not for no data: that would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 class TransportSink:
     """Writes chunks of the chunked body to our own server's transport."""
 
@@ -64,7 +69,7 @@ class TransportSink:
 
     def write(self, data: bytes) -> None:
         if data:  # an empty chunk would end the body
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._write(chunk(data))
 
     async def flush(self) -> None:
         if self.paused:

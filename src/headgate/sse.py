@@ -27,6 +27,10 @@ class Frame(NamedTuple):
     data: bytes
 
 
+_new: Final = tuple.__new__
+"""Makes a `Frame` without the Python function that ``Frame(...)`` is: there is one for each token."""
+
+
 class SseDecoder:
     """Stage bytes -> `Frame`. Frames without data are not dispatched; an unterminated last frame is discarded."""
 
@@ -59,10 +63,12 @@ class SseDecoder:
     def feed(self, data: bytes) -> list[Frame]:
         if self.overflowed or not data:
             return []
+        if self._at_start and data[0] != _BOM[0] and not self._rest:  # no BOM: the first read may take the short way
+            self._at_start, self._between = False, True
         if self._at_start or self._after_cr or b"\r" in data or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
         if self._between and data.startswith(_PLAIN) and data.endswith(b"\n\n") and data.find(b"\n") == len(data) - 2:
-            return [Frame(b"", data[6:-2])]
+            return [_new(Frame, (b"", data[6:-2]))]
         return self._feed_blocks(data)
 
     def finish(self) -> list[Frame]:
@@ -81,7 +87,9 @@ class SseDecoder:
         end = data.rfind(b"\n\n", start)
         if end >= 0 and not self.overflowed:
             blocks = data[start:end].split(b"\n\n")
-            plain = [Frame(b"", block[6:]) for block in blocks if block.startswith(_PLAIN) and b"\n" not in block]
+            plain = [
+                _new(Frame, (b"", block[6:])) for block in blocks if block.startswith(_PLAIN) and b"\n" not in block
+            ]
             frames += plain if len(plain) == len(blocks) else self._feed_lines(data[start : end + 2])
             start = end + 2
         if start < len(data):

@@ -20,12 +20,12 @@ def text_bytes(value: Any) -> int:
     """UTF-8 bytes of all strings in a JSON value (keys excluded)."""
     total = 0
     pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
+    for item in pending:  # grows on the way
+        kind = type(item)
+        if kind is str:
             total += len(item) if item.isascii() else len(item.encode("utf-8", "surrogatepass"))
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, dict):
+        elif kind is dict:
             pending.extend(item.values())
+        elif kind is list:
+            pending.extend(item)
     return total

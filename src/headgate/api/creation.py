@@ -107,8 +107,10 @@ async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Lo
 def leave(gateway: Gateway, log: Log, reader: StreamReader | WholeReader, *, resumable: bool) -> None:
     """The reader is done, or gone."""
     reader.detach()
+    if log.ended:
+        return
     route = gateway.route_of(log)
-    if not log.ended and route is not None:
+    if route is not None:
         gateway.reader_left(log, farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable))
 
 

@@ -221,11 +221,10 @@ class _Streamed:
         self._stop_timer()
         request.gateway.stream_opened(self._reader)
         request.status = 200
-        request.turn.open(stream_headers(request.dialect.media_type, self._log))
-        self._sink = TransportSink(
-            request.turn, request.turn.finish, stall_s=request.gateway.config.server.write_stall_s
-        )
-        self._reader.write_to(self._sink)
+        stall_s = request.gateway.config.server.write_stall_s
+        self._sink = TransportSink(request.turn, request.turn.finish, stall_s=stall_s)
+        data = self._reader.follow_into(self._sink)
+        request.turn.open(stream_headers(request.dialect.media_type, self._log), data)
         self._look()
 
     async def _follow(self, sink: TransportSink) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Terminal, Usage
 from headgate.log import Log
 from headgate.telemetry.logs import info, logger
@@ -122,10 +124,14 @@ class Account:
                     self._text(at)
             elif kind is ResponseStarted:
                 self._started_at = at
-            elif isinstance(event, Usage):
-                self._usage = event
-            elif isinstance(event, AttemptEnded) and event.code not in ("ok", "cancelled"):
-                self._metrics.counter("headgate_upstream_errors_total", self._provider, event.code).inc()
+            elif kind is Usage:
+                self._usage = cast(Usage, event)
+            elif kind is AttemptEnded:
+                self._attempt_ended(cast(AttemptEnded, event))
+
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        if event.code not in ("ok", "cancelled"):
+            self._metrics.counter("headgate_upstream_errors_total", self._provider, event.code).inc()
 
     def _text(self, at: int) -> None:
         if self._first_at:
