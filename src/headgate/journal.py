@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _logger = logger("journal")
 
-GAP_NS: Final = 2_000_000
-"""At most one commit in 2 ms under load: at that rate its 60 us are 3 % of a core (docs/performance.md)."""
+GAP_NS: Final = 3_000_000
+"""At most one commit in 3 ms under load: what fewer would save, and what they would cost, is in docs/performance.md."""
 LAZY_S: Final = 0.02
 """An admitted request is on disk after 20 ms at the latest, even if its provider stays silent."""
 CONGESTED_ENTRIES: Final = 20_000
