@@ -19,7 +19,7 @@ from headgate.api import conversation, gemini, operations, responses
 from headgate.api.callers import Callers
 from headgate.api.counting import count_tokens
 from headgate.api.creation import create
-from headgate.api.exchange import Exchange, Receive, Scope, Send
+from headgate.api.exchange import Exchange, Receive, Scope, Send, error_answer
 from headgate.api.models import Models, client_dialect
 from headgate.api.socket import Socket
 from headgate.dialects import Dialect, dialects
@@ -50,7 +50,7 @@ class App:
 
     def __init__(self, gateway: Gateway, *, check_host: bool = False) -> None:
         self._gateway = gateway
-        self._callers = Callers(gateway.config.keys, check_host=check_host)
+        self.callers = Callers(gateway.config.keys, check_host=check_host)
         self._routes = _routes(gateway)
         self._dialects = dialects()
         self._requests: dict[tuple[str, int], Any] = {}
@@ -98,18 +98,18 @@ class App:
             )
         finally:
             exchange.close()
-            self._count(endpoint, exchange.status)
+            self.count(endpoint, exchange.status)
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        socket = Socket(self._gateway, self._callers, scope, receive, send, path)
+        socket = Socket(self._gateway, self.callers, scope, receive, send, path)
         try:
             await socket.run()
         except Exception as error:
             _logger.error("fault in the gateway", exc_info=error, extra=fields(path=path))
             await socket.fail()
         finally:
-            self._count(socket.endpoint, socket.status)
+            self.count(socket.endpoint, socket.status)
 
     async def _handle(
         self, exchange: Exchange, endpoint: str, response_id: str, methods: dict[str, tuple[Handler, bool]]
@@ -122,7 +122,7 @@ class App:
             raise RequestError("method_not_allowed", f"{endpoint} takes {allowed}.", headers={"allow": allowed})
         owner = ""
         if needs_key:
-            owner = self._callers.identify(exchange.header)
+            owner = self.callers.identify(exchange.header)
         await handler(exchange, owner, response_id)
 
     def _match(self, exchange: Exchange) -> tuple[str, str, Dialect, dict[str, tuple[Handler, bool]]]:
@@ -141,7 +141,7 @@ class App:
                 return endpoint, id_, dialect or self._dialects[client_dialect(exchange)], methods
         return "unknown", "", self._dialects[client_dialect(exchange)], {}
 
-    def _count(self, endpoint: str, status: int) -> None:
+    def count(self, endpoint: str, status: int) -> None:
         counter = self._requests.get((endpoint, status))
         if counter is None:
             counter = self._gateway.metrics.counter(
@@ -166,7 +166,10 @@ class App:
 
 def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
     """The application, behind CORS if origins are configured. `check_host` refuses foreign Host headers while there are no keys."""
-    app: ASGIApp = App(gateway, check_host=check_host)
+    return behind_cors(App(gateway, check_host=check_host), gateway)
+
+
+def behind_cors(app: ASGIApp, gateway: Gateway) -> ASGIApp:
     origins = gateway.config.server.cors_origins
     if origins:
         app = CORSMiddleware(
@@ -232,5 +235,4 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
 
 
 async def _answer_error(exchange: Exchange, dialect: Dialect, error: RequestError) -> None:
-    headers = [("content-type", dialect.error_media_type), *error.headers.items()]
-    await exchange.answer(error.status, headers, dialect.error_body(error))
+    await exchange.answer(*error_answer(dialect, error))

@@ -17,6 +17,7 @@ from headgate.events import (
     AttemptStarted,
     ChoiceDone,
     Delta,
+    Entry,
     Extra,
     Opaque,
     PartDone,
@@ -33,19 +34,16 @@ from headgate.events import (
 class PartFold:
     """One part as far as it is known."""
 
-    __slots__ = ("_pieces", "done", "extras", "started", "tool_extra")
+    __slots__ = ("_pieces", "done", "extras", "kind", "started", "tool_extra")
 
     def __init__(self, started: PartStarted) -> None:
         self.started = started
+        self.kind = started.kind
         self.extras: list[Extra] = []
         """What came with its events, in order; `tool_extra` and `ChoiceFold.message_extra` are the same, accumulated."""
         self.tool_extra: dict[str, Any] = {}
         self.done = False
         self._pieces: list[tuple[int, str]] = []
-
-    @property
-    def kind(self) -> PartKind:
-        return self.started.kind
 
     @property
     def text(self) -> str:
@@ -107,6 +105,15 @@ class Fold:
         fold = _FOLDS.get(type(event))
         if fold is not None:  # others (governance, hold, seam) are nothing of the payload
             fold(self, seq, event)
+
+    def feed_entry(self, entry: Entry) -> None:
+        """All events of an entry."""
+        seq = self.seq
+        for seq, event in enumerate(entry.events, entry.first_seq):
+            fold = _FOLDS.get(type(event))
+            if fold is not None:
+                fold(self, seq, event)
+        self.seq = seq
 
     @property
     def dialect(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import httptools
@@ -26,6 +27,12 @@ IDLE_CONNECTIONS_MAX: Final = 512
 """Idle connections kept per provider."""
 TUNNEL_BYTES_MAX: Final = 16 * 1024
 """Of a proxy's answer to CONNECT."""
+
+
+@lru_cache(maxsize=256)
+def _lower(name: bytes) -> str:
+    """A header's name; a provider's answers all have the same ones."""
+    return name.decode("latin-1").lower()
 
 
 class Handler(Protocol):
@@ -119,7 +126,7 @@ class Connection(asyncio.Protocol):
             return
         assert self.transport is not None
         self._reset()
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser = httptools.HttpResponseParser(self)  # a new one: nothing of an answer may reach the next one
         self._call = call
         call.connection = self
         self.transport.write(call.data)
@@ -149,7 +156,7 @@ class Connection(asyncio.Protocol):
                 Failure("upstream_malformed" if self._in_head else "upstream_cut", f"The provider broke HTTP: {error}.")
             )
             return
-        if max(self._header_bytes, self._head_bytes if self._in_head else 0) > HEAD_BYTES_MAX:
+        if self._header_bytes > HEAD_BYTES_MAX or (self._in_head and self._head_bytes > HEAD_BYTES_MAX):
             self._fail(Failure("upstream_too_large", "The provider's headers are over the limit."))
             return
         if self._body:
@@ -183,7 +190,7 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._header_bytes += len(name) + len(value)
-        self._headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self._headers[_lower(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self._status = self._parser.get_status_code()

@@ -18,7 +18,7 @@ _RESPONSE_ID: Final = re.compile(r"resp_[0-9a-f]{32}")
 
 def new_response_id(unix_ms: int) -> str:
     """``resp_`` and 32 hex digits: 48 bits of Unix time in milliseconds, then 80 random bits of the operating system."""
-    return f"{RESPONSE_PREFIX}{unix_ms & _TIME_MASK:012x}{secrets.token_hex(_RANDOM_BYTES)}"
+    return f"{RESPONSE_PREFIX}{unix_ms & _TIME_MASK:012x}{secrets.token_bytes(_RANDOM_BYTES).hex()}"
 
 
 def is_response_id(text: str) -> bool:

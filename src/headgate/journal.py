@@ -2,7 +2,8 @@
 
 At most one commit is in flight; whatever arrives meanwhile forms the next batch. A commit starts at once when the
 last one is `GAP_NS` old; under load there is one every `GAP_NS`, so its cost is shared. The first output of a stream
-never waits (`Urgency.NOW`); appends that no reader waits for ride with the next commit (`Urgency.LAZY`).
+never waits (`Urgency.NOW`); appends that no reader waits for wait for the log's next one (`Urgency.LAZY`): an answer
+that comes at once is one commit from its request to its end.
 
 Law 1 lives here: a log hears of its events only from `Log.committed`, after the store said they are safe. If the
 store fails, nothing of the batch is shown and every live log is told (`on_failure`).
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 _logger = logger("journal")
 
-GAP_NS: Final = 2_000_000
-"""At most one commit in 2 ms under load: at that rate its 60 us are 3 % of a core (docs/performance.md)."""
+GAP_NS: Final = 3_000_000
+"""At most one commit in 3 ms under load: what fewer would save, and what they would cost, is in docs/performance.md."""
 LAZY_S: Final = 0.02
 """An admitted request is on disk after 20 ms at the latest, even if its provider stays silent."""
 CONGESTED_ENTRIES: Final = 20_000
@@ -41,7 +42,7 @@ class Urgency(Enum):
     SOON = "soon"
     """At once if nothing was committed for `GAP_NS`, else then."""
     LAZY = "lazy"
-    """No reader waits: with the next commit, or after `LAZY_S`."""
+    """No reader waits: with what the log appends next, or after `LAZY_S`."""
 
 
 class Journal:
@@ -59,6 +60,7 @@ class Journal:
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
         self._dirty: list[Log] = []
+        self._lazy: dict[Log, None] = {}  # logs that have nothing pending but what may wait, in order
         self._entries = 0
         self._in_flight = False
         self._held = False
@@ -70,21 +72,24 @@ class Journal:
 
     def add(self, log: Log, *, urgency: Urgency) -> None:
         """`log` has something pending. Called once per append."""
+        self._entries += 1
         if not log.dirty:
+            if urgency is Urgency.LAZY:
+                self._lazy[log] = None
+                if self._lazy_timer is None:
+                    self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
+                return
+            if self._lazy:
+                self._lazy.pop(log, None)
             log.dirty = True
             self._dirty.append(log)
-        self._entries += 1
         if self._in_flight or self._held:
             self.congested = self._entries > CONGESTED_ENTRIES
             return
         if urgency is Urgency.NOW:
             self._commit_soon()
-        elif self._timer is not None:
-            return
-        elif urgency is Urgency.SOON:
+        elif self._timer is None:
             self._schedule()
-        elif self._lazy_timer is None:
-            self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
 
     def hold(self, held: bool) -> None:
         """Let no commit start (a checkpoint's last pass is running), or go on."""
@@ -94,6 +99,7 @@ class Journal:
 
     async def flush(self) -> None:
         """Wait until everything appended so far is committed or the store has failed."""
+        self._wait_no_longer()
         while (self._dirty or self._in_flight) and self.failed is None:
             future = self._loop.create_future()
             self._idle.append(future)
@@ -116,8 +122,15 @@ class Journal:
         else:
             self._timer = self._loop.call_later(wait_ns / 1e9, self._commit)
 
+    def _wait_no_longer(self) -> None:
+        for log in self._lazy:
+            log.dirty = True
+            self._dirty.append(log)
+        self._lazy.clear()
+
     def _commit_lazily(self) -> None:
         self._lazy_timer = None
+        self._wait_no_longer()
         if self._dirty and self._timer is None and not self._in_flight and not self._held:
             self._commit()
 
@@ -161,6 +174,7 @@ class Journal:
         if self.failed is None:
             self.failed = error
             self._dirty.clear()
+            self._lazy.clear()
             self._entries = 0
             self._wake()
             self._on_failure(error)

@@ -160,7 +160,7 @@ class Lifecycle:
         self.terminal = event
 
     def _unfinished(self, event: PartStarted | PartDone | ChoiceDone | Retracted) -> _Choice:
-        choice = self._choice(event)
+        choice = self._choices.get(event.choice) or self._choice(event)
         if choice.done:
             raise _illegal(event, f"after choice {event.choice} was done")
         return choice

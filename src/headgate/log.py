@@ -12,7 +12,18 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from headgate.assemble import Digester
-from headgate.events import AnyEvent, ChoiceDone, Delta, Entry, Opaque, PartStarted, Released, Retracted, Terminal
+from headgate.events import (
+    AnyEvent,
+    ChoiceDone,
+    Delta,
+    Entry,
+    Opaque,
+    PartStarted,
+    Released,
+    ResponseStarted,
+    Retracted,
+    Terminal,
+)
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.stores import JournalEntry, Record
@@ -23,6 +34,8 @@ _logger = logger("log")
 _OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
 """Semantic events: with the first of them headers may leave."""
 _NOTED: Final = frozenset({Terminal, Released, Retracted})
+_HASHED: Final = frozenset({Delta, PartStarted, ResponseStarted, Retracted})
+"""What the digest looks at."""
 
 
 class LogReader(Protocol):
@@ -55,6 +68,7 @@ class Log:
         "_digester",
         "_journal",
         "_lifecycle",
+        "_noting",
         "_observer",
         "_pending",
         "_record_due",
@@ -66,6 +80,7 @@ class Log:
         "last_seq",
         "number",
         "opened",
+        "provider_dialect",
         "readers",
         "record",
         "retractions",
@@ -86,6 +101,8 @@ class Log:
         self.retractions: list[tuple[int, Retracted]] = []
         self.opened = False
         """A semantic event is visible (part.started, delta, opaque, choice.done): headers may leave."""
+        self.provider_dialect = ""
+        """Dialect of the provider that is answering; of a log that is in the making."""
         self.terminal: Terminal | None = None
         """The terminal, once it is visible."""
         self.dirty = False
@@ -96,6 +113,7 @@ class Log:
         self._pending: list[Entry] = []
         self._committing: list[Entry] = []  # in the batch that is in flight
         self._record_due = True
+        self._noting = False  # what is not visible yet holds something that `note` wants to see
         self._row = 0  # journal row of what is committing
         self._lifecycle = Lifecycle()
         self._digester = Digester()
@@ -124,26 +142,24 @@ class Log:
         `lazy` says that nobody waits for them.
         """
         legal = 0
+        allow, digest = self._lifecycle.feed, self._digester.feed
         try:
             for event in events:
-                self._lifecycle.feed(event)
-                self._digester.feed(event)
+                allow(event)
                 legal += 1
+                kind = type(event)
+                if kind in _HASHED:
+                    digest(event)
+                if kind in _NOTED:
+                    self._noting = True
         finally:  # what was legal before an illegal event is in the log: lifecycle and digest have counted it
             if legal:
                 self._record_due = self._record_due or self._lifecycle.terminal is not None
                 self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events[:legal])))
                 self.last_seq += legal
-                self._announce(lazy=lazy)
-
-    def _announce(self, *, lazy: bool) -> None:
-        if lazy:
-            self._journal.add(self, urgency=Urgency.LAZY)
-        elif self.impatient:
-            self.impatient = False
-            self._journal.add(self, urgency=Urgency.NOW)
-        else:
-            self._journal.add(self, urgency=Urgency.SOON)
+                urgency = Urgency.LAZY if lazy else Urgency.NOW if self.impatient else Urgency.SOON
+                self.impatient = self.impatient and lazy
+                self._journal.add(self, urgency=urgency)
 
     def replay(self, row: int, entries: Sequence[Entry]) -> None:
         """Take in what the journal holds already, in order (recovery)."""
@@ -185,19 +201,23 @@ class Log:
         self.rows.append(self._row)
         last = entries[-1]
         self.committed_seq = last.first_seq + len(last.events) - 1
-        for entry in entries:
-            for seq, event in enumerate(entry.events, entry.first_seq):
-                kind = type(event)
-                if kind in _OPENING:
-                    self.opened = True
-                elif kind in _NOTED:
-                    self.note(seq, event)
+        if not self.opened:
+            self.opened = any(type(event) in _OPENING for entry in entries for event in entry.events)
+        if self._noting:
+            self._note_all(entries)
         for reader in tuple(self.readers):
             try:
                 reader.on_commit(self, entries)
             except Exception as error:  # noqa: BLE001  its fault must not keep others, or other logs, from what is theirs
                 self._cut(reader, error)
         self._observer.log_committed(self, entries)
+
+    def _note_all(self, entries: Sequence[Entry]) -> None:
+        self._noting = bool(self._pending) and self._noting  # what is pending may hold some as well
+        for entry in entries:
+            for seq, event in enumerate(entry.events, entry.first_seq):
+                if type(event) in _NOTED:
+                    self.note(seq, event)
 
     def _cut(self, reader: LogReader, error: Exception) -> None:
         _logger.error("a reader failed and is cut", exc_info=error, extra=fields(response=self.id))

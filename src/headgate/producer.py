@@ -71,7 +71,6 @@ class Producer:
     __slots__ = (
         "_call",
         "_clock",
-        "_deadline",
         "_decoder",
         "_error_body",
         "_headers",
@@ -85,12 +84,13 @@ class Producer:
         "_request",
         "_started",
         "_status",
-        "_total_deadline",
         "_unseen_bytes",
         "_usage",
+        "deadline",
         "log",
         "route",
         "target",
+        "total_deadline",
     )
 
     def __init__(
@@ -124,8 +124,9 @@ class Producer:
         self._unseen_bytes = 0  # of text that came after `mute`
         self._paused = False
         self._phase = "connect"
-        self._deadline = NEVER
-        self._total_deadline = NEVER
+        self.deadline = NEVER
+        """When `tick` is due, as the loop's time; `total_deadline` as well."""
+        self.total_deadline = NEVER
 
     # the outside
 
@@ -138,7 +139,7 @@ class Producer:
         self.log.append([self._started, attempt], self._clock.monotonic_ns(), lazy=True)
         timeouts = self.route.timeouts
         if timeouts.total_s is not None:
-            self._total_deadline = self._loop.time() + timeouts.total_s
+            self.total_deadline = self._loop.time() + timeouts.total_s
         self._call = target.pool.post(request, model=target.model, handler=self, connect_s=timeouts.connect_s)
 
     def cancel(self, code: str, message: str) -> None:
@@ -231,7 +232,7 @@ class Producer:
         """Append; only events that came from the provider's answer itself count as progress."""
         first = type(events[0])
         if first is Delta and len(events) == 1 and self._phase == "stall" and not self._muted:  # a token
-            self._deadline = self._loop.time() + self.route.timeouts.stall_s
+            self.deadline = self._loop.time() + self.route.timeouts.stall_s
             self._append(events)
             return
         for event in events:
@@ -321,13 +322,13 @@ class Producer:
 
     def _enter(self, phase: str, seconds: float) -> None:
         self._phase = phase
-        self._deadline = self._loop.time() + seconds
+        self.deadline = self._loop.time() + seconds
 
     def tick(self, now: float) -> None:
-        """Called every `TICK_S` with the loop's time: end what is overdue, by the deadline that passed first."""
-        if self._total_deadline <= min(now, self._deadline):
+        """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
+        if self.total_deadline <= min(now, self.deadline):
             self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
-        elif now < self._deadline or self._paused:
+        elif now < self.deadline or self._paused:
             pass
         elif self._phase == "linger":
             self.on_end()

@@ -31,18 +31,19 @@ class Broken(Exception):
 
 
 class _Wakeable:
-    """A coroutine that parks until it is told that something changed."""
+    """Something that is told when there is something new: a coroutine that parks, or a callback while there is none."""
 
-    __slots__ = (
-        "_waiter",
-        "_woken",
-    )
+    __slots__ = ("_waiter", "_woken", "on_wake")
 
     def __init__(self) -> None:
+        self.on_wake: Callable[[], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False
 
     def wake(self) -> None:
+        if self.on_wake is not None:
+            self.on_wake()
+            return
         self._woken = True
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
@@ -117,6 +118,16 @@ class StreamReader(_Wakeable):
         self._read_rows = read_rows
 
     @property
+    def broken(self) -> bool:
+        """The store failed."""
+        return self._broken
+
+    @property
+    def at_tail(self) -> bool:
+        """Nothing is left to read or to wait for but the next commit."""
+        return self._at_tail and (self._sink is None or not self._sink.paused)
+
+    @property
     def done(self) -> bool:
         """Everything up to the terminal was written."""
         return self.log.terminal is not None and self._folded == self.log.committed_seq
@@ -171,13 +182,18 @@ class StreamReader(_Wakeable):
             raise Broken
         return True
 
-    async def run(self, sink: Sink) -> None:
-        """Write until the terminal is out or the client is gone. Raises `Broken`."""
+    def follow_into(self, sink: Sink) -> bytes:
+        """What is committed from here on is written to `sink`. Returns what was held back until now, for the caller to write first."""
         self._sink = sink
         data = b"".join(self._held)
+        self._held.clear()
+        return data
+
+    async def run(self, sink: Sink) -> None:
+        """Write until the terminal is out or the client is gone. Raises `Broken`."""
+        data = self.follow_into(sink)
         if data:
             sink.write(data)
-        self._held.clear()
         while not self.lost:
             await sink.flush()
             if self._broken:
@@ -233,6 +249,16 @@ class StreamReader(_Wakeable):
         feed, start = self._encoder.feed, self._from
         retractions = self.log.retractions
         frames: list[bytes] = []
+        folded = self._folded
+        if self._at_tail and not retractions and folded >= start and folded == entries[0].first_seq - 1:
+            # nearly always: everything is new and is shown
+            for entry in entries:
+                seq = entry.first_seq
+                for event in entry.events:
+                    frames.append(feed(seq, event))
+                    seq += 1
+            self._folded = self.cursor = limit
+            return frames[0] if len(frames) == 1 else b"".join(frames)
         for entry in entries:
             for seq, event in enumerate(entry.events, entry.first_seq):
                 if seq <= self._folded or seq > limit:
@@ -263,8 +289,8 @@ class WholeReader(_Wakeable):
     """Folds `log` as it is committed and waits for its terminal."""
 
     __slots__ = (
-        "_broken",
         "_log",
+        "broken",
         "fold",
         "lost",
     )
@@ -273,8 +299,9 @@ class WholeReader(_Wakeable):
         super().__init__()
         self.fold = Fold()
         self.lost = False
+        self.broken = False
+        """The store failed."""
         self._log = log
-        self._broken = False
 
     def attach(self) -> None:
         self._log.readers.append(self)
@@ -288,20 +315,18 @@ class WholeReader(_Wakeable):
         self.wake()
 
     def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
-        feed = self.fold.feed
         for entry in entries:
-            for seq, event in enumerate(entry.events, entry.first_seq):
-                feed(seq, event)
+            self.fold.feed_entry(entry)
         if log.terminal is not None:
             self.wake()
 
     def on_broken(self) -> None:
-        self._broken = True
+        self.broken = True
         self.wake()
 
     async def ended(self) -> None:
         """Until the terminal is visible or the client is gone. Raises `Broken`."""
         while self._log.terminal is None and not self.lost:
-            if self._broken:
+            if self.broken:
                 raise Broken
             await self._park()

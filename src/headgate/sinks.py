@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from headgate.dialects.transport import payloads
 
 if TYPE_CHECKING:
-    from headgate.server import Channel
+    from headgate.channel import Channel, Turn
 
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """What may wait for a slow client before its reader is paused: the transports' own high-water mark."""
@@ -52,22 +52,27 @@ class ClientGone(Exception):
     """The client went away; there is nobody to answer."""
 
 
+def chunk(data: bytes) -> bytes:
+    """One chunk of a chunked body. Not for no data: that would end the body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 class TransportSink:
     """Writes chunks of the chunked body to our own server's transport."""
 
-    __slots__ = ("_channel", "_send", "_stall_s", "_write", "paused")
+    __slots__ = ("_channel", "_end", "_stall_s", "_write", "paused")
 
-    def __init__(self, channel: Channel, send: Send, *, stall_s: float) -> None:
+    def __init__(self, channel: Channel | Turn, end: Callable[[], Awaitable[None]], *, stall_s: float) -> None:
         self.paused = False
         self._channel = channel
-        self._send = send
+        self._end = end
         self._stall_s = stall_s
         self._write = channel.transport.write
         channel.on_pause(self._set_paused)
 
     def write(self, data: bytes) -> None:
         if data:  # an empty chunk would end the body
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+            self._write(chunk(data))
 
     async def flush(self) -> None:
         if self.paused:
@@ -75,7 +80,7 @@ class TransportSink:
 
     async def end(self) -> None:
         await self.flush()
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self._end()
 
     def abort(self) -> None:
         self._channel.abort()

@@ -29,6 +29,10 @@ class Frame(NamedTuple):
     data: bytes
 
 
+_new: Final = tuple.__new__
+"""Makes a `Frame` without the Python function that ``Frame(...)`` is: there is one for each token."""
+
+
 class SseDecoder:
     """Stage bytes -> `Frame`. Frames without data are not dispatched; an unterminated last frame is discarded."""
 
@@ -61,9 +65,13 @@ class SseDecoder:
     def feed(self, data: bytes) -> list[Frame]:
         if self.overflowed or not data:
             return []
+        if self._at_start and data[0] != _BOM[0] and not self._rest:  # no BOM: the first read may take the short way
+            self._at_start, self._between = False, True
         if self._at_start or self._after_cr or b"\r" in data or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
         if self._between and data.endswith(b"\n\n"):
+            if data.startswith(_PLAIN) and data.find(b"\n") == len(data) - 2:
+                return [_new(Frame, (b"", data[6:-2]))]
             frame = _frame_of(data[:-2])
             if frame is not None:
                 return [frame]
@@ -147,9 +155,9 @@ class SseDecoder:
 def _frame_of(block: bytes) -> Frame | None:
     """The frame of a block whose lines end in LF, if it is ``data`` alone or ``event`` and then ``data``."""
     if block.startswith(_PLAIN):
-        return Frame(b"", block[6:]) if b"\n" not in block else None
+        return _new(Frame, (b"", block[6:])) if b"\n" not in block else None
     if block.startswith(_NAMED):
         event, _, data = block.partition(b"\n")
         if data.startswith(_PLAIN) and b"\n" not in data:
-            return Frame(event[7:], data[6:])
+            return _new(Frame, (event[7:], data[6:]))
     return None

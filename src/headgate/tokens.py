@@ -42,14 +42,14 @@ def text_bytes(value: Any) -> int:
     """UTF-8 bytes of all strings in a JSON value (keys excluded)."""
     total = 0
     pending = [value]
-    while pending:
-        item = pending.pop()
-        if isinstance(item, str):
-            total += utf8_length(item)
-        elif isinstance(item, list):
-            pending.extend(item)
-        elif isinstance(item, dict):
+    for item in pending:  # grows on the way
+        kind = type(item)
+        if kind is str:
+            total += len(item) if item.isascii() else utf8_length(item)
+        elif kind is dict:
             pending.extend(item.values())
+        elif kind is list:
+            pending.extend(item)
     return total
 
 

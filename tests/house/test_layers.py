@@ -21,7 +21,7 @@ LAYERS: Final = {
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream producer restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
-    "entry": "__main__ gateway app server cli",
+    "entry": "__main__ gateway app channel protocol server cli",
     # Beside the gateway: uses it, or stands in for a provider or a client.
     "beside": "simulator client console demo",
 }

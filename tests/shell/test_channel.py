@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from headgate.server import Channel
+from headgate.channel import Channel
 
 
 def connection() -> Any:

@@ -118,19 +118,38 @@ def test_lazy_append_waits_for_the_next_commit_but_not_for_ever() -> None:
     run(test)
 
 
-def test_lazy_append_rides_with_an_eager_one() -> None:
+def test_lazy_append_rides_with_what_its_log_appends_next() -> None:
+    async def test() -> None:
+        store = HeldStore()
+        scene = Scene(store)
+        log = scene.log()
+        begin(log, lazy=True)
+        say(log, "word")
+        await turns(2)
+        [(batch, _)] = store.in_flight
+        assert [item.entry.first_seq for item in batch.entries] == [1, 4]
+        store.finish()
+        await asyncio.sleep(LAZY_S * 1.5)
+        assert len(store.batches) == 1, "the lazy timer has nothing left to do"
+
+    run(test)
+
+
+def test_lazy_append_is_not_taken_along_by_another_log() -> None:
+    """So that an answer that comes at once has one commit, and one record, from its request to its end."""
+
     async def test() -> None:
         store = HeldStore()
         scene = Scene(store)
         lazy, eager = scene.log(), scene.log()
         begin(lazy, lazy=True)
         begin(eager)
-        await turns(2)
-        [(batch, _)] = store.in_flight
-        assert {item.number for item in batch.entries} == {lazy.number, eager.number}
+        await until(lambda: store.in_flight)
+        assert {item.number for item in store.in_flight[0][0].entries} == {eager.number}
         store.finish()
-        await asyncio.sleep(LAZY_S * 1.5)
-        assert len(store.batches) == 1, "the lazy timer has nothing left to do"
+        await until(lambda: store.in_flight)
+        assert {item.number for item in store.in_flight[0][0].entries} == {lazy.number}
+        store.finish()
 
     run(test)
 

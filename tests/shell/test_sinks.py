@@ -15,8 +15,8 @@ import uvicorn
 
 from headgate import sinks
 from headgate.api.exchange import EXTENSION, Exchange, Receive, Scope, Send
+from headgate.protocol import HeadgateProtocol
 from headgate.reader import Broken
-from headgate.server import HeadgateProtocol
 from headgate.sinks import BUFFER_BYTES_MAX, ClientStalledError, MessageSink, SendSink, Sink, TransportSink
 from tests.shell.scene import run, until
 

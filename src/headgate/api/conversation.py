@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.api.exchange import Exchange
+from headgate.api.exchange import Answer, Exchange
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.dialects.openai_responses.items import input_items, output_as_input
 from headgate.dialects.response_object import response_object
@@ -14,14 +14,17 @@ from headgate.log import Log
 from headgate.request import CreateRequest
 
 
+def goes_on(request: CreateRequest) -> bool:
+    """Whether a request names a response before it."""
+    return request.dialect == OPENAI_RESPONSES.name and request.body.get("previous_response_id") is not None
+
+
 async def continued(gateway: Gateway, request: CreateRequest, owner: str) -> CreateRequest:
     """The request with the turns before it in place of ``previous_response_id``: providers know nothing of our ids.
 
     Raises `RequestError`: ``not_found`` as for any id, ``invalid_request`` for a response whose input was not kept.
     """
-    previous = request.body.get("previous_response_id") if request.dialect == OPENAI_RESPONSES.name else None
-    if previous is None:
-        return request
+    previous = request.body["previous_response_id"]
     log = await gateway.hub.find(previous, owner)
     fold, _ = await gateway.hub.fold(log)
     started = fold.started
@@ -34,13 +37,13 @@ async def continued(gateway: Gateway, request: CreateRequest, owner: str) -> Cre
     return msgspec.structs.replace(request, body=body, text=text, input=None if request.input is None else items)
 
 
-async def answer_object(gateway: Gateway, exchange: Exchange, log: Log) -> None:
+async def shown(gateway: Gateway, log: Log) -> Answer:
     """The object of a response, as far as it is known."""
     await gateway.journal.flush()
     fold, timeline = await gateway.hub.fold(log)
-    shown = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
+    known = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
     headers = (("content-type", "application/json"), ("headgate-response-id", log.id), ("cache-control", "no-store"))
-    await exchange.answer(200, headers, msgspec.json.encode(shown))
+    return Answer(200, headers, msgspec.json.encode(known))
 
 
 async def show_input(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from headgate.api import conversation
-from headgate.api.exchange import Exchange
+from headgate.api.exchange import Answer, Exchange, Headers
+from headgate.assemble import Fold
 from headgate.delivery import farewell
 from headgate.dialects import ClientDialect
 from headgate.dialects.transport import NDJSON, Shape, sse
 from headgate.errors import CODES, RequestError
+from headgate.events import Terminal
 from headgate.gateway import Gateway
 from headgate.log import Log
 from headgate.reader import Broken, StreamReader, WholeReader
@@ -28,6 +31,9 @@ STREAM_HEADERS = (
 FORWARDED_CHARS_MAX: Final = 1024
 """Of a header that goes on to the provider."""
 
+GetHeader = Callable[[bytes], str | None]
+"""A request's header by its lower-case name."""
+
 
 async def create(
     gateway: Gateway,
@@ -41,55 +47,58 @@ async def create(
 ) -> None:
     """``POST`` of a dialect's creation endpoint. `model`, `stream` and `shape` are what the path says, where it does."""
     body = await read_body(gateway, exchange)
-    request = dialect.read_request(body, model=model, stream=stream)
-    request = await conversation.continued(gateway, _with_headers(exchange, dialect, request), owner)
+    request = read(dialect, body, exchange.header, model=model, stream=stream)
+    if conversation.goes_on(request):
+        request = await conversation.continued(gateway, request, owner)
     log = gateway.create(request, owner)
     streamed, background = request.stream, request.background
     del body, request  # a prompt may be large and the answer long
     if streamed:
-        await _stream(gateway, exchange, dialect, log, shape or wanted_shape(exchange, dialect))
+        await _stream(gateway, exchange, dialect, log, shape or wanted_shape(dialect, exchange.header))
     elif background:
-        await conversation.answer_object(gateway, exchange, log)
+        await exchange.answer(*await conversation.shown(gateway, log))
     else:
         await _whole(gateway, exchange, dialect, log)
 
 
 async def read_body(gateway: Gateway, exchange: Exchange) -> bytes:
     """The JSON body of a request. Raises `RequestError`."""
-    media_type = (exchange.header(b"content-type") or "").partition(";")[0].strip().lower()
-    if media_type != "application/json":  # anything else a browser may send across origins without asking first
-        raise RequestError("unsupported_media_type", "The request body must be application/json.")
+    require_json(exchange.header(b"content-type"))
     server = gateway.config.server
     return await exchange.body(bytes_max=server.body_bytes_max, timeout_s=server.body_timeout_s)
 
 
-def wanted_shape(exchange: Exchange, dialect: ClientDialect) -> Shape:
-    """Lines of JSON for who asks for them in ``Accept``, else Server-Sent Events."""
-    return NDJSON if NDJSON.media_type in (exchange.header(b"accept") or "") else sse(dialect)
+def require_json(content_type: str | None) -> None:
+    """Raises `RequestError` for anything else: a browser may send it across origins without asking first."""
+    if (
+        content_type != "application/json"
+        and (content_type or "").partition(";")[0].strip().lower() != "application/json"
+    ):
+        raise RequestError("unsupported_media_type", "The request body must be application/json.")
 
 
-def _with_headers(exchange: Exchange, dialect: ClientDialect, request: CreateRequest) -> CreateRequest:
-    """The request with those of the client's headers that a provider of its dialect understands."""
+def read(
+    dialect: ClientDialect, body: bytes, header: GetHeader, *, model: str = "", stream: bool = False
+) -> CreateRequest:
+    """The checked request, with those of the client's headers that a provider of its dialect understands."""
+    request = dialect.read_request(body, model=model, stream=stream)
     if not dialect.forwarded_headers:
         return request
-    found = [(name, value) for name in dialect.forwarded_headers if (value := exchange.header(name))]
+    found = tuple((name.decode(), value) for name in dialect.forwarded_headers if (value := header(name)))
     for name, value in found:
         if len(value) > FORWARDED_CHARS_MAX or not value.isprintable():
-            text = f"The header {name.decode()} must be at most {FORWARDED_CHARS_MAX} printable characters."
+            text = f"The header {name} must be at most {FORWARDED_CHARS_MAX} printable characters."
             raise RequestError("invalid_request", text)
-    if not found:
-        return request
-    return msgspec.structs.replace(request, headers=tuple((name.decode(), value) for name, value in found))
+    return msgspec.structs.replace(request, headers=found) if found else request
+
+
+def wanted_shape(dialect: ClientDialect, header: GetHeader) -> Shape:
+    """Lines of JSON for who asks for them in ``Accept``, else Server-Sent Events."""
+    return NDJSON if NDJSON.media_type in (header(b"accept") or "") else sse(dialect)
 
 
 async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, log: Log, shape: Shape) -> None:
-    reader = StreamReader(
-        log,
-        shape.wrap(dialect.encoder()),
-        expresses_retraction=dialect.expresses_retraction,
-        heartbeat=shape.heartbeat,
-        read_rows=gateway.read_rows,
-    )
+    reader = stream_reader(gateway, dialect, log, shape)
     reader.attach()
     resumable = exchange.header(b"headgate-resume") == "1"
     try:
@@ -98,8 +107,7 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
         if reader.lost:
             return
         if opened and not log.opened and log.terminal is not None:
-            fold, _ = await gateway.hub.fold(log)
-            await _fail(exchange, dialect, log, same_dialect=fold.dialect == dialect.name, generated=False)
+            await exchange.answer(*failed(dialect, log, log.terminal, generated=False))
             return
         await deliver(gateway, exchange, shape.media_type, log, reader)
     except Broken:
@@ -108,13 +116,29 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
         leave(gateway, log, reader, resumable=resumable)
 
 
+def stream_reader(gateway: Gateway, dialect: ClientDialect, log: Log, shape: Shape) -> StreamReader:
+    """Who follows a new response from its beginning."""
+    return StreamReader(
+        log,
+        shape.wrap(dialect.encoder()),
+        expresses_retraction=dialect.expresses_retraction,
+        heartbeat=shape.heartbeat,
+        read_rows=gateway.read_rows,
+    )
+
+
+def stream_headers(media_type: str, log: Log) -> Headers:
+    return (("content-type", media_type), ("headgate-response-id", log.id), *STREAM_HEADERS)
+
+
 async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Log, reader: StreamReader) -> None:
     """Send the head, then everything the reader has to say. Raises `Broken` and cuts if it cannot be said."""
-    headers = (("content-type", media_type), ("headgate-response-id", log.id), *STREAM_HEADERS)
     sink: Sink | None = None
     gateway.stream_opened(reader)
     try:
-        sink = await exchange.open_stream(headers, wake=reader.wake, stall_s=gateway.config.server.write_stall_s)
+        sink = await exchange.open_stream(
+            stream_headers(media_type, log), wake=reader.wake, stall_s=gateway.config.server.write_stall_s
+        )
         await reader.run(sink)
         if not reader.lost:
             await sink.end()
@@ -130,8 +154,10 @@ async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Lo
 def leave(gateway: Gateway, log: Log, reader: StreamReader | WholeReader, *, resumable: bool) -> None:
     """The reader is done, or gone."""
     reader.detach()
+    if log.ended:
+        return
     route = gateway.route_of(log)
-    if not log.ended and route is not None:
+    if route is not None:
         gateway.reader_left(log, farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable))
 
 
@@ -142,38 +168,43 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
     try:
         exchange.on_disconnect(reader.disconnect)
         await reader.ended()
-        terminal, fold = log.terminal, reader.fold
-        if reader.lost or terminal is None:
+        if reader.lost or log.terminal is None:
             return
-        if not terminal.status.successful:
-            billed = any(attempt.http_status == 200 for attempt in fold.ended.values()) or bool(fold.choices)
-            await _fail(exchange, dialect, log, same_dialect=fold.dialect == dialect.name, generated=billed)
-            return
-        headers = (("content-type", "application/json"), ("headgate-response-id", log.id))
-        await exchange.answer(200, headers, dialect.whole(fold), stall_s=gateway.config.server.write_stall_s)
+        answer = whole(dialect, log, reader.fold, log.terminal)
+        await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
     except Broken:
         raise _broken(exchange) from None
     finally:
         leave(gateway, log, reader, resumable=resumable)
 
 
-async def _fail(exchange: Exchange, dialect: ClientDialect, log: Log, *, same_dialect: bool, generated: bool) -> None:
+def whole(dialect: ClientDialect, log: Log, fold: Fold, terminal: Terminal) -> Answer:
+    """The answer of a log that has ended."""
+    if terminal.status.successful:
+        headers = (("content-type", "application/json"), ("headgate-response-id", log.id))
+        return Answer(200, headers, dialect.whole(fold))
+    billed = any(attempt.http_status == 200 for attempt in fold.ended.values())
+    return failed(dialect, log, terminal, generated=billed or bool(fold.choices))
+
+
+def failed(dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: bool) -> Answer:
     """A failure that is still an HTTP status. SDKs must not silently pay again for tokens that were generated."""
-    terminal = log.terminal
-    assert terminal is not None
     headers = [("content-type", dialect.error_media_type), ("headgate-response-id", log.id)]
     if terminal.retry_after_s is not None:
         headers.append(("retry-after", f"{terminal.retry_after_s:g}"))
     if generated:
         headers.append(("x-should-retry", "false"))
     status = terminal.http_status or CODES[terminal.code].status
-    await exchange.answer(status, headers, dialect.terminal_error(terminal, same_dialect=same_dialect))
+    body = dialect.terminal_error(terminal, same_dialect=log.provider_dialect == dialect.name)
+    return Answer(status, headers, body)
 
 
 def _broken(exchange: Exchange) -> Exception:
     """The store failed: an HTTP status while that is possible, a cut afterwards."""
-    if exchange.started:
-        return Broken()
+    return Broken() if exchange.started else store_unavailable()
+
+
+def store_unavailable() -> RequestError:
     return RequestError(
         "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
     )

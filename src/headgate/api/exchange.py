@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from headgate.dialects import Dialect
 from headgate.errors import RequestError
 from headgate.sinks import ClientGone, ClientStalledError, SendSink, Sink, TransportSink
 
 if TYPE_CHECKING:
-    from headgate.server import Channel
+    from headgate.channel import Channel
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,6 +28,20 @@ EXTENSION: Final = "headgate.connection"
 QUERY_FIELDS_MAX: Final = 32
 ANSWER_STALL_S: Final = 60.0
 """For answers that no configured deadline is handed to: errors, metrics and the like."""
+
+
+class Answer(NamedTuple):
+    """A whole answer, whichever way it leaves."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def error_answer(dialect: Dialect, error: RequestError) -> Answer:
+    """What a caller is told of an error, in the words of its dialect."""
+    headers = (("content-type", dialect.error_media_type), *error.headers.items())
+    return Answer(error.status, headers, dialect.error_body(error))
 
 
 class Exchange:
@@ -131,7 +146,7 @@ class Exchange:
         """Send the head of a chunked answer; the sink takes the rest."""
         await self._send(self._head(200, headers))
         if self._channel is not None:
-            return TransportSink(self._channel, self._send, stall_s=stall_s)
+            return TransportSink(self._channel, self._end, stall_s=stall_s)
         return SendSink(self._send, wake, stall_s=stall_s)
 
     @property
@@ -145,6 +160,10 @@ class Exchange:
             self._watcher.cancel()
         if self._channel is not None:
             self._channel.on_lost(None)
+            self._channel.release()
+
+    async def _end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _head(self, status: int, headers: Headers) -> dict[str, Any]:
         self.started = True

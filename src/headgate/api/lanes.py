@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.api.conversation import continued
+from headgate.api import conversation
 from headgate.api.creation import leave
 from headgate.api.responses import asked_dialect, asked_encoder, check_expressible, stop
 from headgate.delivery import parse_cursor
@@ -155,7 +155,8 @@ class Lanes:
         body = message.get("body") if "dialect" in message else own
         request = dialect.read_request(msgspec.json.encode(body), model=_text(message, "model"), stream=True)
         request = msgspec.structs.replace(request, stream=True)
-        request = await continued(self._gateway, request, self._owner)
+        if conversation.goes_on(request):
+            request = await conversation.continued(self._gateway, request, self._owner)
         log = self._gateway.create(request, self._owner)
         reader = self._reader(log, dialect, _own_encoder(dialect) or dialect.encoder())
         if "dialect" in message:  # whose frames need not say which response they are of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.api.conversation import answer_object
+from headgate.api import conversation
 from headgate.api.creation import deliver, leave
 from headgate.api.exchange import Exchange
 from headgate.delivery import parse_cursor
@@ -28,7 +28,7 @@ async def show(gateway: Gateway, exchange: Exchange, owner: str, response_id: st
     log = await gateway.hub.find(response_id, owner)
     query = exchange.query()
     if not boolean(query, "stream"):
-        await answer_object(gateway, exchange, log)
+        await exchange.answer(*await conversation.shown(gateway, log))
         return
     after = count(query, "starting_after")
     encoder = OPENAI_RESPONSES.encoder(starting_after=after)
@@ -44,7 +44,7 @@ async def cancel(gateway: Gateway, exchange: Exchange, owner: str, response_id: 
     assert log.terminal is not None
     if log.terminal.status is not Status.CANCELLED:
         raise RequestError("already_finished", f"The response has ended already, as {log.terminal.status}.")
-    await answer_object(gateway, exchange, log)
+    await exchange.answer(*await conversation.shown(gateway, log))
 
 
 async def delete(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:

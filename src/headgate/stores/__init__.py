@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
@@ -23,7 +23,7 @@ TOMBSTONE_S: Final = 30 * 86_400
 """How long after its expiry a response is still answered with 410."""
 
 
-class JournalEntry(NamedTuple):
+class JournalEntry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One entry of one log, as it goes into a journal row. `number` is the log's key in the store."""
 
     number: int

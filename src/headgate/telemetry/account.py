@@ -2,14 +2,65 @@
 
 from __future__ import annotations
 
-import logging
+from typing import cast
 
 from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Terminal, Usage
 from headgate.log import Log
-from headgate.telemetry.logs import fields, logger
-from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.logs import info, logger
+from headgate.telemetry.metrics import LABEL_SETS_MAX, Counter, Histogram, Metrics
 
 _logger = logger("response")
+
+
+class _Series:
+    """The counters of one model of one provider, looked up once."""
+
+    __slots__ = ("_labels", "_metrics", "_outcomes", "gaps", "input_tokens", "output_tokens", "ttft")
+
+    def __init__(self, metrics: Metrics, provider: str, model: str) -> None:
+        self._metrics = metrics
+        self._labels = (provider, model)
+        self._outcomes: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
+        histogram = metrics.histogram
+        self.gaps = histogram("gen_ai_client_operation_time_per_output_chunk_seconds", provider, model)
+        self.ttft: Histogram | None = None
+        self.input_tokens: Histogram | None = None
+        self.output_tokens: Histogram | None = None
+
+    @classmethod
+    def of(cls, metrics: Metrics, provider: str, model: str) -> _Series:
+        series: _Series | None = metrics.series.get((provider, model))
+        if series is None:
+            if len(metrics.series) >= LABEL_SETS_MAX:
+                metrics.series.clear()
+            series = metrics.series[provider, model] = cls(metrics, provider, model)
+        return series
+
+    def first_token(self, seconds: float) -> None:
+        if self.ttft is None:
+            self.ttft = self._metrics.histogram("gen_ai_server_time_to_first_token_seconds", *self._labels)
+        self.ttft.observe(seconds)
+
+    def tokens(self, usage: Usage) -> None:
+        if self.input_tokens is None or self.output_tokens is None:
+            histogram = self._metrics.histogram
+            self.input_tokens = histogram("gen_ai_client_token_usage", *self._labels, "input")
+            self.output_tokens = histogram("gen_ai_client_token_usage", *self._labels, "output")
+        self.input_tokens.observe(usage.input_tokens)
+        self.output_tokens.observe(usage.output_tokens)
+
+    def ended(self, dialect: str, terminal: Terminal, seconds: float) -> None:
+        outcome = (dialect, terminal.status, terminal.code)
+        found = self._outcomes.get(outcome)
+        if found is None:
+            status = terminal.status
+            found = self._outcomes[outcome] = (
+                self._metrics.counter("headgate_responses_total", dialect, *self._labels, status, terminal.code),
+                self._metrics.histogram("gen_ai_server_request_duration_seconds", *self._labels, status),
+            )
+        count, duration = found
+        count.inc()
+        duration.observe(seconds)
 
 
 class Account:
@@ -22,6 +73,7 @@ class Account:
         "_metrics",
         "_model",
         "_provider",
+        "_series",
         "_started",
         "_started_at",
         "_text_at",
@@ -33,81 +85,77 @@ class Account:
         self._started = started
         self._provider = provider
         self._model = model
+        self._series = _Series.of(metrics, provider, model)
         self._started_at = 0
         self._first_at = 0
         self._text_at = 0  # of the last read that brought text
         self._last_at = 0
         self._usage: Usage | None = None
-        self._gaps = metrics.histogram("gen_ai_client_operation_time_per_output_chunk_seconds", provider, model)
+        self._gaps = self._series.gaps
 
     def feed(self, entry: Entry) -> None:
-        events, at = entry.events, entry.read_at
+        events = entry.events
         if type(events[0]) is Delta and self._first_at:
+            at = entry.read_at
             self._gaps.observe((at - self._text_at) / 1e9)
             self._text_at = at
-        elif any(type(event) is Delta for event in events):
-            self._text(at)
-        if type(events[-1]) is not Delta:
-            self._rare(entry)
+            if type(events[-1]) is Delta:
+                return
+        self._rare(entry)
 
     def close(self, log: Log, terminal: Terminal) -> None:
         """The log has ended: count it, and write its line."""
-        metrics, labels = self._metrics, (self._provider, self._model)
         duration_s = (self._last_at - self._started_at) / 1e9
-        metrics.counter(
-            "headgate_responses_total", self._started.dialect, *labels, terminal.status, terminal.code
-        ).inc()
-        metrics.histogram("gen_ai_server_request_duration_seconds", *labels, terminal.status).observe(duration_s)
-        if self._usage is not None:
-            self._count_tokens(self._usage)
-        if _logger.isEnabledFor(logging.INFO):
-            self._write_line(log, terminal, duration_s)
+        self._series.ended(self._started.dialect, terminal, duration_s)
+        usage = self._usage
+        if usage is not None:
+            self._series.tokens(usage)
+            if usage.estimated:
+                self._metrics.counter("headgate_estimated_usage_total", self._provider).inc()
+        self._write_line(log, terminal, duration_s)
+
+    def _rare(self, entry: Entry) -> None:
+        """Anything but plain text of a stream that runs."""
+        at = self._last_at = entry.read_at
+        for event in entry.events:
+            kind = type(event)
+            if kind is Delta:
+                if self._text_at != at:
+                    self._text(at)
+            elif kind is ResponseStarted:
+                self._started_at = at
+            elif kind is Usage:
+                self._usage = cast(Usage, event)
+            elif kind is AttemptEnded:
+                self._attempt_ended(cast(AttemptEnded, event))
+
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        if event.code not in ("ok", "cancelled"):
+            self._metrics.counter("headgate_upstream_errors_total", self._provider, event.code).inc()
 
     def _text(self, at: int) -> None:
         if self._first_at:
             self._gaps.observe((at - self._text_at) / 1e9)
         else:
             self._first_at = at
-            ttft = self._metrics.histogram("gen_ai_server_time_to_first_token_seconds", self._provider, self._model)
-            ttft.observe((at - self._started_at) / 1e9)
+            self._series.first_token((at - self._started_at) / 1e9)
         self._text_at = at
-
-    def _rare(self, entry: Entry) -> None:
-        self._last_at = entry.read_at
-        for event in entry.events:
-            match event:
-                case ResponseStarted():
-                    self._started_at = entry.read_at
-                case Usage():
-                    self._usage = event
-                case AttemptEnded() if event.code not in ("ok", "cancelled"):
-                    self._metrics.counter("headgate_upstream_errors_total", self._provider, event.code).inc()
-                case _:
-                    pass
-
-    def _count_tokens(self, usage: Usage) -> None:
-        histogram = self._metrics.histogram
-        histogram("gen_ai_client_token_usage", self._provider, self._model, "input").observe(usage.input_tokens)
-        histogram("gen_ai_client_token_usage", self._provider, self._model, "output").observe(usage.output_tokens)
-        if usage.estimated:
-            self._metrics.counter("headgate_estimated_usage_total", self._provider).inc()
 
     def _write_line(self, log: Log, terminal: Terminal, duration_s: float) -> None:
         usage = self._usage
-        ttft_ms = round((self._first_at - self._started_at) / 1e6, 3) if self._first_at else None
-        line = fields(
-            response=log.id,
-            terminal=str(terminal.status),
-            code=terminal.code or None,
-            provider=self._provider,
-            model=self._model,
-            owner=log.record.owner or None,
-            stream=self._started.stream,
-            ttft_ms=ttft_ms,
-            duration_ms=round(duration_s * 1e3, 3),
-            input_tokens=usage.input_tokens if usage else None,
-            output_tokens=usage.output_tokens if usage else None,
-            estimated=usage.estimated if usage else None,
-            seq=log.committed_seq,
-        )
-        _logger.info("response", extra=line)
+        line = {
+            "response": log.id,
+            "terminal": terminal.status,
+            "code": terminal.code or None,
+            "provider": self._provider,
+            "model": self._model,
+            "owner": log.record.owner or None,
+            "stream": self._started.stream,
+            "ttft_ms": round((self._first_at - self._started_at) / 1e6, 3) if self._first_at else None,
+            "duration_ms": round(duration_s * 1e3, 3),
+            "input_tokens": usage.input_tokens if usage else None,
+            "output_tokens": usage.output_tokens if usage else None,
+            "estimated": usage.estimated if usage else None,
+            "seq": log.committed_seq,
+        }
+        info(_logger, "response", line)

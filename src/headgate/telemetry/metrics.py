@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -179,6 +179,8 @@ class Metrics(Collector):
         self._specs = {spec.name: spec for spec in METRICS}
         self._children: dict[str, dict[tuple[str, ...], Counter | Histogram]] = {spec.name: {} for spec in METRICS}
         self._gauges: dict[str, Callable[[], float]] = {}
+        self.series: dict[tuple[str, ...], Any] = {}
+        """What those who count often keep of their counters, by labels; at most `LABEL_SETS_MAX`."""
         self._registry = CollectorRegistry()
         self._registry.register(self)
 

@@ -64,10 +64,11 @@ def _check(value: dict[str, Any]) -> None:
     for field in _REQUIRED:
         if value.get(field) is None:
             raise RequestError("invalid_request", f"You must provide '{field}'.", param=field)
-    for field, (kinds, words) in _TYPES.items():
-        given = value.get(field)
-        if given is not None and (not isinstance(given, kinds) or (isinstance(given, bool) and kinds is not bool)):
-            raise _invalid(field, words)
+    for field, given in value.items():
+        if field in _TYPES and given is not None:
+            kinds, words = _TYPES[field]
+            if not isinstance(given, kinds) or (isinstance(given, bool) and kinds is not bool):
+                raise _invalid(field, words)
     if not value["model"] or len(value["model"]) > MODEL_CHARS_MAX or not value["model"].isprintable():
         raise RequestError(
             "invalid_request", f"'model' must be 1 to {MODEL_CHARS_MAX} printable characters.", param="model"
