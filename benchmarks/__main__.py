@@ -2,192 +2,68 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-import os
 import resource
-import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-import uvloop
 from rich.console import Console
 
-from benchmarks import machine, report, targets
-from benchmarks.load import Load, Outcome, Run
-from benchmarks.machine import Cores
-from benchmarks.report import Numbers
-from benchmarks.scenarios import NAMES, SCENARIOS, Sample, Scenario
-from benchmarks.targets import Running, Target, TargetError
+from benchmarks import kept, machine, micro, report, targets
+from benchmarks.dialects import RUNS
+from benchmarks.runs import Cells, heed_signals, run_target
+from benchmarks.scenarios import NAMES, PAIRS, SCENARIOS, Scenario
+from benchmarks.targets import TargetError
+from benchmarks.wire import CHAT
 
-RESULTS: Final = Path(__file__).parent / "results"
-WARM_UP: Final = (
-    Load("bench-t50-r0", clients=16, requests=160),
-    Load("bench-t50-r0", clients=16, requests=160, stream=False),
-)
+OURS: Final = "headgate"
+"""The target that dialects are compared in."""
 
 
-@dataclass(slots=True)
-class Cell:
-    """Everything measured of one scenario through one gateway."""
-
-    repeats: list[Numbers] = field(default_factory=list)
-    foreign: list[float] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def disturbed(self) -> float | None:
-        return max(self.foreign, default=None)
-
-
-Cells = dict[tuple[str, str], Cell]
-"""By scenario and target."""
-
-
-STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-def play(load: Load, port: int, key: str, halfway: Callable[[], None] | None = None) -> Outcome:
-    """One load, on an event loop of its own. A signal to stop is `KeyboardInterrupt`, never a wrong answer."""
-
-    async def go() -> Outcome:
-        task = asyncio.current_task()
-        assert task is not None
-        for number in STOP_SIGNALS:
-            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-        return await Run(load, port, key).run(halfway=halfway)
-
-    try:
-        return uvloop.run(go())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
-    finally:
-        heed_signals()
-
-
-def heed_signals() -> None:
-    """Take SIGTERM as Ctrl-C, so that everything that was started is ended."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in STOP_SIGNALS:
-        signal.signal(number, stop)
-
-
-def measure(scenario: Scenario, target: Target, running: Running, *, quick: bool) -> tuple[Sample, float | None]:
-    """One run; with it, the share of a core that others used meanwhile."""
-    memory: list[int | None] = [machine.resident_bytes(running.pid) if running.pid else None]
-    load = scenario.sized(quick=quick)
-    started, busy = time.monotonic(), machine.busy_s()
-    cpu, ours = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
-    outcome = play(load, running.port, target.key, lambda: memory.append(machine.resident_bytes(running.pid)))
-    cpu_after, ours_after = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
-    busy_after, elapsed = machine.busy_s(), time.monotonic() - started
-    used = None if cpu is None or cpu_after is None or not running.pid else cpu_after - cpu
-    share = None
-    if None not in (busy, busy_after, ours, ours_after):
-        # The tree of this process holds the provider and the gateway.
-        share = report.foreign(
-            busy_s=(busy_after or 0) - (busy or 0), ours_s=(ours_after or 0) - (ours or 0), elapsed_s=elapsed
-        )
-    per_stream = None
-    if scenario.fresh and len(memory) == 2 and memory[0] is not None and memory[1] is not None:
-        per_stream = (memory[1] - memory[0]) / load.clients
-    return Sample(outcome, used, per_stream), share
-
-
-def problems(outcome: Outcome) -> list[str]:
-    """What was wrong with the answers of a run, if anything."""
-    if not outcome.wrong and not outcome.unfinished:
-        return []
-    return [f"{outcome.wrong} wrong and {outcome.unfinished} unfinished answers", *outcome.problems]
-
-
-def run_target(
-    cells: Cells,
-    chosen: Sequence[Scenario],
-    target: Target,
-    folder: Path,
-    provider_port: int,
-    *,
-    cores: Cores,
-    quick: bool,
-) -> None:
-    """Every chosen scenario through one gateway, once."""
-    usual = [scenario for scenario in chosen if not scenario.fresh]
-    groups = [usual] * bool(usual) + [[scenario] for scenario in chosen if scenario.fresh]
-    for number, group in enumerate(groups):
-        with targets.running(target, folder / f"{target.name}-{number}", provider_port, cores.gateway) as running:
-            for load in () if group[0].fresh else WARM_UP:
-                play(load, running.port, target.key)
-            for scenario in group:
-                sample, foreign = measure(scenario, target, running, quick=quick)
-                cell = cells.setdefault((scenario.name, target.name), Cell())
-                cell.repeats.append(report.numbers(scenario, sample))
-                cell.problems += problems(sample.outcome)
-                if foreign is not None:
-                    cell.foreign.append(foreign)
-
-
-def show(out: Console, chosen: Sequence[Scenario], found: Sequence[Target], cells: Cells) -> bool:
-    """Print every table; False if any answer was wrong."""
-    right = True
+def show(out: Console, chosen: Sequence[Scenario], names: Sequence[str], cells: Cells) -> None:
+    """A table for each scenario, a column for each target."""
     for scenario in chosen:
-        row = {
-            target.name: cells[scenario.name, target.name] for target in found if (scenario.name, target.name) in cells
-        }
+        row = {name: cells[scenario.name, name] for name in names if (scenario.name, name) in cells}
         results = {name: report.medians(cell.repeats) for name, cell in row.items()}
         report.show(out, scenario, results, {name: cell.disturbed for name, cell in row.items()})
-        for name, cell in row.items():
-            if cell.problems:
-                right = False
-                out.print(f"[bold red]{name} gave wrong answers, so its numbers mean nothing:[/]")
-                for problem in cell.problems[:5]:
-                    out.print(f"  {problem}", markup=False)
         out.print()
-    return right
 
 
-def save(chosen: Sequence[Scenario], found: Sequence[Target], cells: Cells, *, quick: bool) -> Path:
-    """Keep the numbers as JSON, every repeat of them."""
-    scenarios: dict[str, Any] = {}
-    for scenario in chosen:
-        scenarios[scenario.name] = {
-            "says": scenario.says,
-            "units": {number.name: number.unit for number in scenario.numbers},
-            "targets": {
-                target.name: {
-                    "median": report.medians(cell.repeats),
-                    "repeats": cell.repeats,
-                    "foreign": cell.foreign,
-                    "problems": cell.problems,
-                }
-                for target in found
-                if (cell := cells.get((scenario.name, target.name)))
-            },
+def show_pairs(out: Console, pairs: Sequence[Scenario], cells: Cells) -> None:
+    """A table for each load, a row for each pair of dialects."""
+    for base in SCENARIOS:
+        rows = {pair.name: cells[pair.name, OURS] for pair in pairs if pair.base == base.name}
+        if not rows:
+            continue
+        chat = rows[f"{base.name}/{CHAT}/{CHAT}"].of("cpu")
+        medians = {
+            (client, provider): (report.medians(cell.repeats), report.paired(cell.of("cpu"), chat))
+            for (_, client, provider), cell in ((name.split("/"), cell) for name, cell in rows.items())
         }
-    now = datetime.now(UTC)
-    kept = {
-        "at": now.isoformat(timespec="seconds"),
-        "quick": quick,
-        "machine": machine.describe(),
-        "versions": {target.name: target.version for target in found if target.version},
-        "scenarios": scenarios,
-    }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{now:%Y%m%d-%H%M%S}.json"
-    path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
-    return path
+        disturbed = max((cell.disturbed or 0.0 for cell in rows.values()), default=0.0)
+        report.show_pairs(out, base, medians, CHAT, disturbed)
+        out.print()
+
+
+def say_wrong(out: Console, cells: Cells) -> bool:
+    """Print what was wrong with answers; whether anything was."""
+    wrong = {key: cell for key, cell in cells.items() if cell.problems}
+    for (scenario, target), cell in wrong.items():
+        out.print(f"[bold red]{target} gave wrong answers in {scenario}, so its numbers mean nothing:[/]")
+        for problem in cell.problems[:5]:
+            out.print(f"  {problem}", markup=False)
+    return bool(wrong)
+
+
+def choose(scenario: Sequence[str], *, dialects: bool) -> tuple[list[Scenario], list[Scenario]]:
+    """Scenarios, and pairs of dialects: everything, or what was asked for."""
+    chosen = [] if dialects else [item for item in SCENARIOS if not scenario or item.name in scenario]
+    pairs = [item for item in PAIRS if not scenario or (dialects and item.base in scenario)]
+    return chosen, pairs
 
 
 def main(
@@ -196,19 +72,24 @@ def main(
     ] = None,
     target: Annotated[list[str] | None, typer.Option(help="Only this one: direct, nginx, headgate.")] = None,
     repeat: Annotated[int, typer.Option(min=1, max=20, help="Repeats; the medians are shown.")] = 3,
+    dialects: Annotated[
+        bool, typer.Option("--dialects", help="Only the comparison of dialects: by themselves, in paced and in flood.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small loads, one repeat, nothing kept: does it work?")
     ] = False,
 ) -> None:
     """Measure what a token costs on its way through a gateway."""
     out = Console(highlight=False)
-    chosen = [item for item in SCENARIOS if not scenario or item.name in scenario]
+    chosen, pairs = choose(scenario or [], dialects=dialects)
     found, missing = targets.available()
     found = [item for item in found if not target or item.name in target]
-    if not chosen or not found:
+    ours = [item for item in found if item.name == OURS]
+    pairs = pairs if ours else []
+    if not (chosen or pairs) or not found:
         out.print(f"Nothing to do. Scenarios: {', '.join(NAMES)}. Targets: direct, nginx, headgate.")
         raise typer.Exit(2)
-    for line in missing:
+    for line in missing if chosen else ():
         out.print(f"[yellow]{line}[/]")
     cores = machine.cores()
     if not cores.apart:
@@ -218,6 +99,7 @@ def main(
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     cells: Cells = {}
     repeats = 1 if quick else repeat
+    costs = micro.measure(runs=1 if quick else RUNS) if pairs else None
     try:
         with (
             tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder,
@@ -225,10 +107,12 @@ def main(
             targets.provider(Path(folder), cores.rig) as provider_port,
         ):
             for number in range(repeats):
-                for item in found:
-                    out.print(f"repeat {number + 1} of {repeats}: {item.name} {item.version}", style="dim")
-                    place = Path(folder) / str(number)
-                    run_target(cells, chosen, item, place, provider_port, cores=cores, quick=quick)
+                todo = [(item, chosen, "") for item in found] + [(item, pairs, "dialects") for item in ours]
+                for item, loads, place in todo:
+                    if loads:
+                        out.print(f"repeat {number + 1} of {repeats}: {item.name} {item.version} {place}", style="dim")
+                        at = Path(folder) / f"{number}{place}"
+                        run_target(cells, loads, item, at, provider_port, cores=cores, quick=quick)
     except TargetError as error:
         out.print(str(error), style="red", markup=False)
         raise typer.Exit(1) from None
@@ -236,10 +120,14 @@ def main(
         out.print("Stopped; everything that was started is down.")
         raise typer.Exit(130) from None
     out.print()
-    right = show(out, chosen, found, cells)
+    show(out, chosen, [item.name for item in found], cells)
+    show_pairs(out, pairs, cells)
+    if costs is not None:
+        micro.show(out, costs)
+    is_wrong = say_wrong(out, cells)
     if not quick:
-        out.print(f"Kept in benchmarks/results/{save(chosen, found, cells, quick=quick).name}")
-    if not right:
+        out.print(f"Kept in benchmarks/results/{kept.save([*chosen, *pairs], found, cells, costs).name}")
+    if is_wrong:
         raise typer.Exit(1)
 
 

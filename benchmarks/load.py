@@ -16,7 +16,10 @@ import httptools
 import msgspec
 
 from benchmarks import answers
-from benchmarks.answers import Model, StreamCheck
+from benchmarks.answers import Model
+from benchmarks.checks import StreamCheck, check_whole
+from benchmarks.wire import CHAT
+from benchmarks.wires import WIRES
 
 PROBLEMS_MAX: Final = 10
 """Examples that are kept; all are counted."""
@@ -24,7 +27,10 @@ PROBLEMS_MAX: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked of a gateway: `requests` answers over `clients` connections that open within `ramp_s`."""
+    """What is asked of a gateway: `requests` answers over `clients` connections that open within `ramp_s`.
+
+    `wire` is the dialect of the clients, `provider` that of the provider which the model's name leads to.
+    """
 
     model: str
     clients: int
@@ -32,6 +38,8 @@ class Load:
     stream: bool = True
     ramp_s: float = 0.0
     deadline_s: float = 60.0
+    wire: str = CHAT
+    provider: str = CHAT
 
 
 @dataclass(slots=True)
@@ -90,6 +98,10 @@ class Client(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._give_up(f"not HTTP: {error}")
 
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() != 200:
+            self._check = None  # the body says why
+
     def on_body(self, data: bytes) -> None:
         check = self._check
         if check is None:
@@ -109,7 +121,11 @@ class Client(asyncio.Protocol):
         if status != 200:
             self._give_up(f"status {status}: {self._body[:200]!r}")
             return
-        problems = self._check.finish() if self._check else answers.check_whole(self._body, model)
+        if self._check:
+            problems = self._check.finish()
+        else:
+            wire = self._run.wire
+            problems = check_whole(self._body, model, wire.told, wire.check.FINISH)
         outcome.tokens += self._check.seen if self._check else model.tokens
         outcome.total.append(self._now - self._asked_at)
         if self._first_at:
@@ -125,7 +141,7 @@ class Client(asyncio.Protocol):
             self._transport.close()
             return
         self._parser = httptools.HttpResponseParser(self)
-        self._check = StreamCheck(self._run.model) if self._run.load.stream else None
+        self._check = self._run.wire.check(self._run.model) if self._run.load.stream else None
         self._body, self._first_at, self._busy = b"", 0, True
         self._asked_at = time.monotonic_ns()
         self._transport.write(request)
@@ -144,6 +160,7 @@ class Run:
     def __init__(self, load: Load, port: int, key: str = "") -> None:
         self.load = load
         self.model: Model = answers.parse(load.model)
+        self.wire = WIRES[load.wire]
         self.outcome = Outcome()
         self._port = port
         self._request = _request(load, port, key)
@@ -212,13 +229,14 @@ class Run:
 
 
 def _request(load: Load, port: int, key: str) -> bytes:
-    body = {"model": load.model, "messages": [{"role": "user", "content": answers.PROMPT}]}
-    data = msgspec.json.encode({**body, "stream": True} if load.stream else body)
+    wire = WIRES[load.wire]
+    model = f"{load.provider}/{load.model}"
+    data = msgspec.json.encode(wire.body(model, stream=load.stream))
     lines = [
-        "POST /v1/chat/completions HTTP/1.1",
+        f"POST {wire.path(model, stream=load.stream)} HTTP/1.1",
         f"host: 127.0.0.1:{port}",
         "content-type: application/json",
-        *([f"authorization: Bearer {key}"] if key else []),
+        *wire.headers(key or "none"),
         f"content-length: {len(data)}",
     ]
     return "\r\n".join([*lines, "", ""]).encode() + data

@@ -1,4 +1,4 @@
-"""A mock provider: Chat Completions at `asyncio.Protocol` level, from frames that are ready before anybody asks.
+"""A mock provider of every dialect, at `asyncio.Protocol` level, from frames that are ready before anybody asks.
 
 It judges nothing and forgets everything. ``python -m benchmarks.provider PORT`` runs it until SIGTERM.
 """
@@ -17,7 +17,8 @@ import msgspec
 import uvloop
 
 from benchmarks import answers
-from benchmarks.answers import Model, chunk
+from benchmarks.wire import Asked, Wire
+from benchmarks.wires import WIRES
 
 FIRST_S: Final = 0.002
 """From the request to the first token of a paced answer."""
@@ -31,45 +32,54 @@ _WHOLE_HEAD: Final = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncont
 _REFUSAL: Final = b"HTTP/1.1 404 Not Found\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
 
 
-class _Options(msgspec.Struct):
-    include_usage: bool = False
-
-
-class _Request(msgspec.Struct):
-    model: str
-    stream: bool = False
-    stream_options: _Options | None = None
+_STAMP_AT: Final = answers.STAMP_AT.encode()
 
 
 class Ready:
-    """Everything of a model's answers that is known beforehand, as HTTP chunks."""
+    """Everything of a model's answers that is known beforehand, as HTTP chunks. Stamps are put in when they are sent."""
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
-        name = model.name
-        self.opening = _STREAM_HEAD + chunk(answers.opening(name))
-        self.closing = {
-            usage: chunk(answers.closing(name, model.tokens, usage=usage)) + b"0\r\n\r\n" for usage in (False, True)
-        }
-        body = answers.whole(name, model.tokens)
+    def __init__(self, wire: Wire, name: str) -> None:
+        self.model = answers.parse(name)
+        self.opening = _STREAM_HEAD + _chunk(wire.opening(self.model))
+        self.tokens = [_chunk(wire.token(self.model, index)) for index in range(self.model.tokens)]
+        self._closing = {usage: _chunk(wire.closing(self.model, usage=usage)) + b"0\r\n\r\n" for usage in (False, True)}
+        body = wire.whole(self.model)
         self.whole = _WHOLE_HEAD % (len(body), body)
-        stamped = chunk(answers.frame(name, {"content": answers.STAMP_AT.decode()}))
-        self.before_stamp, _, self.after_stamp = stamped.partition(answers.STAMP_AT)
-        self.tokens = (
-            []
-            if model.stamped
-            else [chunk(answers.frame(name, {"content": answers.word(i)})) for i in range(model.tokens)]
-        )
 
-    def token(self, index: int) -> bytes:
-        if self.tokens:
+    def token(self, index: int, stamps: list[bytes]) -> bytes:
+        """The next token; of a stamped one, the time is added to `stamps`."""
+        if not self.model.stamped:
             return self.tokens[index]
-        return b"%b%016d%b" % (self.before_stamp, time.monotonic_ns(), self.after_stamp)
+        stamp = b"%016d" % time.monotonic_ns()
+        stamps.append(stamp)
+        return self.tokens[index].replace(_STAMP_AT, stamp)
+
+    def closing(self, stamps: list[bytes], *, usage: bool) -> bytes:
+        """The end, which repeats the text in some dialects."""
+        closing = self._closing[usage]
+        return closing.replace(_STAMP_AT * len(stamps), b"".join(stamps)) if stamps else closing
+
+
+def _chunk(data: bytes) -> bytes:
+    """One HTTP chunk; nothing for nothing, which would be the end."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 @cache
-def ready(name: str) -> Ready:
-    return Ready(answers.parse(name))
+def ready(wire: str, name: str) -> Ready:
+    return Ready(WIRES[wire], name)
+
+
+def find(path: str, body: bytes) -> tuple[Asked, Ready] | None:
+    """What is asked for, and the answer; None where this is no request of any dialect."""
+    try:
+        for name, wire in WIRES.items():
+            asked = wire.asked(path, body)
+            if asked is not None:
+                return asked, ready(name, asked.model)
+    except (msgspec.DecodeError, ValueError):
+        pass
+    return None
 
 
 class Connection(asyncio.Protocol):
@@ -79,9 +89,11 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.Handle | None = None
+        self._path = b""
         self._body = b""
         self._answer: Ready | None = None  # what is being sent
-        self._closing = b""
+        self._usage = False
+        self._stamps: list[bytes] = []
         self._paused = False
         self._sent = 0
         self._started = 0.0
@@ -103,30 +115,32 @@ class Connection(asyncio.Protocol):
                 self._transport.close()
 
     def on_message_begin(self) -> None:
-        self._body = b""
+        self._path = self._body = b""
+
+    def on_url(self, url: bytes) -> None:
+        self._path += url
 
     def on_body(self, data: bytes) -> None:
         self._body += data
 
     def on_message_complete(self) -> None:
         assert self._transport is not None
-        try:
-            request = msgspec.json.decode(self._body, type=_Request)
-            answer = ready(request.model)
-        except (msgspec.DecodeError, ValueError):
+        found = find(self._path.decode("ascii", "replace"), self._body)
+        if found is None:
             self._transport.write(_REFUSAL)
             return
-        if not request.stream:
+        asked, answer = found
+        if not asked.stream:
             self._transport.write(answer.whole)
             return
-        closing = answer.closing[bool(request.stream_options and request.stream_options.include_usage)]
-        self._sent, self._answer, self._closing = 0, answer, closing
+        self._sent, self._answer, self._usage = 0, answer, asked.usage
+        self._stamps.clear()
         if answer.model.rate:
             self._transport.write(answer.opening)
             self._started = self._loop.time() + FIRST_S
             self._timer = self._loop.call_at(self._started, self._next)
         else:
-            self._transport.write(answer.opening + answer.token(0))
+            self._transport.write(answer.opening + answer.token(0, self._stamps))
             self._sent = 1
             self._timer = self._loop.call_soon(self._next)
 
@@ -146,9 +160,9 @@ class Connection(asyncio.Protocol):
             return
         if self._sent == answer.model.tokens:
             self._answer = None
-            self._transport.write(self._closing)
+            self._transport.write(answer.closing(self._stamps, usage=self._usage))
             return
-        self._transport.write(answer.token(self._sent))
+        self._transport.write(answer.token(self._sent, self._stamps))
         self._sent += 1
         if answer.model.rate:
             self._timer = self._loop.call_at(self._started + self._sent / answer.model.rate, self._next)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from benchmarks.scenarios import Sample, Scenario
 
 BASELINE: Final = "nginx"
+RATIO_MAX: Final = 2.0
+"""What a token may cost in any dialect, as a multiple of what it costs in the one they are compared with."""
 FOREIGN_MAX: Final = 0.05
 """Share of a core that other processes may use before a number is marked."""
 
@@ -39,6 +41,12 @@ def medians(repeats: Sequence[Numbers]) -> dict[str, float | None]:
 def ratio(value: float | None, baseline: float | None) -> float | None:
     """How many times the baseline; None where either is unknown or the baseline is nothing."""
     return None if value is None or not baseline else value / baseline
+
+
+def paired(values: Sequence[float | None], baselines: Sequence[float | None]) -> float | None:
+    """The median of the ratios within each repeat: what slows a whole repeat down is in both."""
+    found = [times for pair in zip(values, baselines, strict=False) if (times := ratio(*pair)) is not None]
+    return median(found) if found else None
 
 
 def numbers(scenario: Scenario, sample: Sample) -> dict[str, float | None]:
@@ -75,3 +83,36 @@ def show(
     for target, share in disturbed.items():
         if share is not None and share > FOREIGN_MAX:
             out.print(f"* while {target} was measured, other processes used {share:.0%} of a core")
+
+
+def show_pairs(
+    out: Console,
+    base: Scenario,
+    rows: Mapping[tuple[str, str], tuple[Numbers, float | None]],
+    baseline: str,
+    disturbed: float,
+) -> None:
+    """One scenario in every dialect as a table, a row for each client and provider: medians, and the ratio."""
+    out.print(f"[bold]{base.name}[/], in every dialect through Headgate: {base.says}")
+    shown = base.numbers[:3]
+    table = Table()
+    for heading in ("client", "provider"):
+        table.add_column(heading, no_wrap=True)
+    for number in shown:
+        table.add_column(f"{number.name}, {number.unit}", justify="right")
+    table.add_column("CPU, ratio", justify="right")
+    for (client, provider), (found, times) in rows.items():
+        values = [found.get(number.name) for number in shown]
+        cells = ["-" if v is None else f"{v:,.{n.digits}f}" for n, v in zip(shown, values, strict=True)]
+        table.add_row(client, provider, *cells, shown_ratio(times))
+    out.print(table)
+    out.print(f"The ratio is to {baseline} in the same repeat.")
+    if disturbed > FOREIGN_MAX:
+        out.print(f"Other processes used up to {disturbed:.0%} of a core meanwhile.")
+
+
+def shown_ratio(times: float | None) -> str:
+    """A ratio as text, marked if it is over the limit."""
+    if times is None:
+        return "-"
+    return f"[bold red]{times:.2f}x[/]" if times > RATIO_MAX else f"{times:.2f}x"

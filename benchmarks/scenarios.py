@@ -1,4 +1,8 @@
-"""What is asked of every gateway, as data, and which numbers are read off it."""
+"""What is asked of every gateway, as data, and which numbers are read off it.
+
+`SCENARIOS` are Chat Completions through every gateway. `PAIRS` are the same loads in every dialect, and across some,
+through Headgate alone: there what is compared is the dialects.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from typing import Final
 
 from benchmarks.load import Load, Outcome
 from benchmarks.report import percentile
+from benchmarks.wire import CHAT
+from benchmarks.wires import WIRES
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,9 @@ class Scenario:
     quick: Load
     numbers: Sequence[Number]
     fresh: bool = False
+
+    base: str = ""
+    """The scenario whose load it is in another dialect; empty for one of its own."""
 
     def sized(self, *, quick: bool) -> Load:
         return self.quick if quick else self.load
@@ -121,3 +130,27 @@ SCENARIOS: Final = (
     ),
 )
 NAMES: Final = tuple(scenario.name for scenario in SCENARIOS)
+
+CROSSINGS: Final = (("anthropic-messages", CHAT), (CHAT, "anthropic-messages"))
+"""Client and provider that do not speak the same."""
+
+
+def _pairs() -> tuple[Scenario, ...]:
+    spoken = [(name, name) for name in WIRES]
+    paced = (SCENARIOS[0], replace(_PACED, requests=100), replace(_PACED, model="bench-t20-r50-stamped", requests=100))
+    flood = (SCENARIOS[1], replace(_FLOOD, requests=64), replace(_FLOOD, model="bench-t500-r0", requests=32))
+    return tuple(
+        Scenario(
+            f"{base.name}/{client}/{provider}",
+            f"{base.says}; client {client}, provider {provider}",
+            replace(load, wire=client, provider=provider),
+            replace(quick, wire=client, provider=provider),
+            base.numbers[:3],
+            base=base.name,
+        )
+        for base, load, quick in (paced, flood)
+        for client, provider in (*spoken, *CROSSINGS)
+    )
+
+
+PAIRS: Final = _pairs()

@@ -21,6 +21,7 @@ from typing import Final
 
 import headgate
 from benchmarks.machine import pinned
+from headgate.dialects import provider_dialects
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 20.0
@@ -85,6 +86,18 @@ http {{
 }}
 """
 
+PROVIDER_TOML: Final = """
+[[providers]]
+name = "{name}"
+dialect = "{name}"
+base_url = "http://127.0.0.1:{provider}{path}"
+api_key = "sk-bench"
+
+[[routes]]
+model = "{name}/*"
+to = ["{name}/*"]
+"""
+
 HEADGATE_TOML: Final = """
 [server]
 port = {port}
@@ -92,15 +105,7 @@ port = {port}
 [store]
 url = "sqlite:///{folder}/headgate.db"
 
-[[providers]]
-name = "bench"
-base_url = "http://127.0.0.1:{provider}/v1"
-api_key = "sk-bench"
-
-[[routes]]
-model = "*"
-to = ["bench/*"]
-
+{providers}
 [[keys]]
 name = "bench"
 hash = "sha256:{hash}"
@@ -117,7 +122,11 @@ def _nginx(program: str) -> Callable[[Path, int, int], Sequence[str]]:
 
 def _headgate(folder: Path, port: int, provider: int) -> Sequence[str]:
     digest = hashlib.sha256(KEY.encode()).hexdigest()
-    settings = HEADGATE_TOML.format(port=port, provider=provider, folder=folder, hash=digest)
+    providers = "".join(
+        PROVIDER_TOML.format(name=name, provider=provider, path=dialect.base_path)
+        for name, dialect in provider_dialects().items()
+    )
+    settings = HEADGATE_TOML.format(port=port, providers=providers, folder=folder, hash=digest)
     path = folder / "headgate.toml"
     path.write_text(settings, encoding="utf-8")
     return [sys.executable, "-m", "headgate", "serve", str(path)]

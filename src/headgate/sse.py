@@ -67,8 +67,12 @@ class SseDecoder:
             return []
         if self._at_start and data[0] != _BOM[0] and not self._rest:  # no BOM: the first read may take the short way
             self._at_start, self._between = False, True
-        if self._at_start or self._after_cr or b"\r" in data or len(data) > self._pending_bytes_max:
+        if self._at_start or self._after_cr or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
+        if b"\r" in data:
+            if data.count(b"\r") != data.count(b"\r\n"):
+                return self._feed_lines(data)
+            data = data.replace(b"\r\n", b"\n")
         if self._between and data.endswith(b"\n\n"):
             if data.startswith(_PLAIN) and data.find(b"\n") == len(data) - 2:
                 return [_new(Frame, (b"", data[6:-2]))]
@@ -82,7 +86,7 @@ class SseDecoder:
         return []
 
     def _feed_blocks(self, data: bytes) -> list[Frame]:
-        """The usual case, LF only: whole ``data:`` frames are cut out in one go, the ragged ends go line by line."""
+        """The usual case, LF only or CRLF only: whole ``data:`` frames are cut out in one go, the ragged ends go line by line."""
         frames: list[Frame] = []
         start = 0
         if not self._between:

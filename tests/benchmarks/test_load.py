@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.load import Load, Outcome, Run
-from benchmarks.provider import Connection
+from benchmarks.provider import Connection, find
+from benchmarks.wires import WIRES
 
 
 def outcome_of(load: Load, protocol: Callable[[], asyncio.Protocol] = Connection) -> Outcome:
@@ -29,7 +30,11 @@ def outcome_of(load: Load, protocol: Callable[[], asyncio.Protocol] = Connection
         Load("bench-t50-r0", clients=3, requests=9, stream=False),
         Load("bench-t5-r1000-stamped", clients=3, requests=9),
         Load("bench-t5-r0-stamped", clients=1, requests=2),
+        *(Load("bench-t50-r0", clients=3, requests=9, wire=name) for name in WIRES),
+        *(Load("bench-t50-r0", clients=3, requests=9, wire=name, stream=False) for name in WIRES),
+        *(Load("bench-t5-r1000-stamped", clients=3, requests=9, wire=name) for name in WIRES),
     ],
+    ids=lambda load: f"{load.wire}-{load.model}-{load.stream}",
 )
 def test_every_answer_of_the_mock_provider_is_right(load: Load) -> None:
     outcome = outcome_of(load)
@@ -60,10 +65,11 @@ class Says(asyncio.Protocol):
 @pytest.mark.parametrize(
     ("answer", "problem"),
     [
-        (b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\nno", "status 500"),
+        (b"HTTP/1.1 500 Oh\r\ncontent-length: 2\r\n\r\nno", "status 500: b'no'"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nno", "lost inside an answer"),
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "lost inside an answer"),
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", "0 tokens instead of 50"),
+        (b"HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\n{}", "status 404"),
         (b"what?", "not HTTP"),
     ],
 )
@@ -71,6 +77,13 @@ def test_wrong_answer_is_counted_and_named(answer: bytes, problem: str) -> None:
     outcome = outcome_of(Load("bench-t50-r0", clients=1, requests=1), lambda: Says(answer))
     assert (outcome.right, outcome.wrong) == (0, 1)
     assert problem in outcome.problems[0]
+
+
+def test_mock_provider_refuses_what_no_dialect_asks_for() -> None:
+    assert find("/v1/chat/completions", b"{}") is None
+    assert find("/v1/chat/completions", b'{"model":"gpt-5"}') is None
+    assert find("/v1beta/models/gpt-5:generateContent", b"{}") is None
+    assert find("/healthz", b"") is None
 
 
 def test_answers_that_never_come_are_unfinished() -> None:

@@ -24,6 +24,14 @@ def test_quick_run_measures_headgate_and_finds_every_answer_right() -> None:
     assert "wrong answers" not in done.stdout
 
 
+def test_quick_comparison_of_dialects_finds_every_answer_right() -> None:
+    done = run("--quick", "--dialects", "--scenario", "flood")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "flood, in every dialect" in done.stdout
+    assert "decode 20" in done.stdout
+    assert "wrong answers" not in done.stdout
+
+
 def test_scenario_that_does_not_exist_is_refused_with_those_that_do() -> None:
     done = run("--scenario", "storm")
     assert done.returncode == 2

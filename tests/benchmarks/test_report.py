@@ -9,8 +9,9 @@ from rich.console import Console
 
 from benchmarks import report
 from benchmarks.load import Outcome
-from benchmarks.report import Numbers, foreign, medians, percentile, ratio
-from benchmarks.scenarios import SCENARIOS, Sample
+from benchmarks.report import Numbers, foreign, medians, paired, percentile, ratio
+from benchmarks.scenarios import PAIRS, SCENARIOS, Sample
+from benchmarks.wires import WIRES
 
 PACED, FLOOD, WHOLE, ALONE, OPEN = SCENARIOS
 
@@ -92,3 +93,30 @@ def test_table_shows_multiples_of_nginx_and_marks_what_was_disturbed() -> None:
     assert "1.00x" not in said
     assert "while nginx was measured, other processes used 20% of a core" in said
     assert "while direct" not in said
+
+
+def test_ratio_of_dialects_is_the_median_of_those_within_a_repeat() -> None:
+    assert paired([20.0, 60.0, 30.0], [10.0, 20.0, 30.0]) == 2.0
+    assert paired([20.0, None], [10.0, 20.0]) == 2.0
+    assert paired([], [10.0]) is None
+
+
+def test_dialects_that_cost_more_than_twice_as_much_stand_out() -> None:
+    out = Console(file=io.StringIO(), width=120, force_terminal=True, highlight=False)
+    rows: dict[tuple[str, str], tuple[Numbers, float | None]] = {
+        ("openai-chat", "openai-chat"): ({"cpu": 20.0, "delay p50": 1.5}, 1.0),
+        ("gemini", "gemini"): ({"cpu": 41.0}, 2.05),
+        ("gemini", "openai-chat"): ({"cpu": None}, None),
+    }
+    report.show_pairs(out, PACED, rows, "openai-chat", 0.07)
+    said = out.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1;31m2.05x" in said
+    assert "1.00x" in said
+    assert "Other processes used up to 7% of a core" in said
+
+
+def test_every_dialect_is_compared_in_paced_and_flood_and_across_some() -> None:
+    for base in (PACED, FLOOD):
+        found = [(pair.load.wire, pair.load.provider) for pair in PAIRS if pair.base == base.name]
+        assert found[: len(WIRES)] == [(name, name) for name in WIRES]
+        assert {("anthropic-messages", "openai-chat"), ("openai-chat", "anthropic-messages")} <= set(found)

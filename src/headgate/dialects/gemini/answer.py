@@ -6,7 +6,7 @@ is no end marker: the answer is whole once every candidate that was asked for ha
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -24,6 +24,30 @@ _CHUNK_FIELDS: Final = frozenset({"candidates", "usageMetadata", "modelVersion",
 _KNOWN_FIELDS: Final = _CHUNK_FIELDS | {"promptFeedback"}
 _CANDIDATE_FIELDS: Final = frozenset({"content", "finishReason", "index"})
 _CONTENT_FIELDS: Final = frozenset({"parts", "role"})
+
+
+class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    text: str
+
+
+class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    parts: tuple[_Part]
+    role: str = "model"
+
+
+class _Candidate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    content: _Content
+    index: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class PlainChunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    """A chunk that is one piece of text of one candidate: no field in it that would have to be kept."""
+
+    candidates: tuple[_Candidate]
+    usageMetadata: dict[str, Any] | None = None
+    modelVersion: str | None = None
+    responseId: str | None = None
+    createTime: str | None = None
 
 
 class Answer:
@@ -50,6 +74,18 @@ class Answer:
             self.failure = failure_in_band(value)
             return []
         return self._read(value if type(value) is list else [value])
+
+    def plain(self, chunk: PlainChunk) -> AnyEvent | None:
+        """The event of a chunk that goes on with the text of a candidate; None if the long way has to find out."""
+        candidate = chunk.candidates[0]
+        text = candidate.content.parts[0].text
+        choice = self._choices.get(candidate.index)
+        if choice is None or not text or (chunk.responseId, chunk.modelVersion, chunk.createTime) != self._seen:
+            return None
+        delta = choice.plain(text)
+        if delta is not None and chunk.usageMetadata is not None:
+            self._usage = chunk.usageMetadata
+        return delta
 
     def whole(self, value: Any) -> list[AnyEvent]:
         self._streams = type(value) is list

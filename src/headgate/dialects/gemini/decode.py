@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+import msgspec
+
 from headgate.dialects import decode
-from headgate.dialects.gemini.answer import Answer
+from headgate.dialects.gemini.answer import Answer, PlainChunk
+from headgate.events import AnyEvent
+from headgate.sse import Frame
+
+_read_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 
 
 class StreamDecoder(decode.StreamDecoder):
     """Bytes of a ``text/event-stream`` -> events."""
 
     def __init__(self, *, attempt: int, choices: int) -> None:
-        super().__init__(Answer(attempt=attempt, choices=choices))
+        answer = Answer(attempt=attempt, choices=choices)
+        super().__init__(answer)
+        self._plain = answer.plain
+
+    def _frame(self, frame: Frame) -> list[AnyEvent]:
+        if not frame.event:
+            try:
+                delta = self._plain(_read_plain(frame.data))
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass  # the long way finds out what it is
+            else:
+                if delta is not None:
+                    return [delta]
+        return super()._frame(frame)
 
 
 class WholeDecoder(decode.WholeDecoder):

@@ -87,6 +87,12 @@ class Choice:
         else:
             self._other(part, made)
 
+    def plain(self, text: str) -> Delta | None:
+        """Text that goes on in the part that is open; None if there is none."""
+        if self._open_kind is not PartKind.TEXT or self.done or self.word or self.pending or not self.goes_on:
+            return None
+        return Delta(self.index, self._open_flow, text)
+
     def finish(self, word: str, made: list[AnyEvent], reason: Reason | None = None) -> None:
         """The provider gave its finish reason, or another word that stands for `reason`."""
         if self._parts == 0:
