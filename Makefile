@@ -56,7 +56,7 @@ lock: ## compile requirements.lock from pyproject.toml (needs uv)
 		--no-emit-index-url --no-header --quiet -o requirements.lock
 
 clean: ## remove caches and build output; .venv stays
-	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist benchmarks/build
+	@rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis dist benchmarks/build tests/e2e/npm/node_modules
 	@find $(SOURCES) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is written last, so an installation that broke off is done again.

@@ -73,3 +73,5 @@ def _which(command: str) -> str | None:
 nginx = needs("nginx", how="apt-get install nginx")
 chromium = needs("chromium", "chromedriver", how="apt-get install chromium chromium-driver")
 gcc = needs("gcc", how="apt-get install gcc")
+npm = needs("node", "npm", how="apt-get install nodejs npm (Node 18 or newer)")
+"""And the packages of ``tests/e2e/npm``, which the tests install there on first use."""

@@ -181,7 +181,7 @@ class Gateway:
             int(now),
             stream=request.stream,
             include_usage=request.include_usage,
-            choices=request.choices,
+            choices=min(request.choices, target.dialect.choices_max),
             route=route.model,
             policy=route.policy,
             config_version=self._config_version,

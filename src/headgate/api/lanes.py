@@ -15,7 +15,7 @@ import msgspec
 
 from headgate.api import conversation
 from headgate.api.creation import leave
-from headgate.api.responses import asked_dialect, asked_encoder, check_expressible, stop
+from headgate.api.responses import asked_dialect, asked_encoder, check_cursors, check_expressible, stop
 from headgate.delivery import parse_cursor
 from headgate.dialects import Dialect, StreamEncoder, client_dialects
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
@@ -35,7 +35,7 @@ FOLLOW_FIELDS: Final[tuple[str, ...]] = ("dialect", "after", "after_frames", "in
 """Of ``response.follow``: what the query says in its HTTP twin."""
 
 _CLIENTS: Final = client_dialects()
-_OURS: Final = frozenset({"type", "stream_id", "stream", "generate"})
+_OURS: Final = frozenset({"type", "stream_id", "stream"})
 
 Say = Callable[[bytes], Awaitable[None]]
 
@@ -89,6 +89,7 @@ class Lanes:
         """A reader of a response that exists, attached, from the cursor in `query`. Raises `RequestError`."""
         log = await self._gateway.hub.find(response_id, self._owner)
         dialect = asked_dialect(query)
+        check_cursors(query, query.get("after"))
         cursor = parse_cursor(query["after"], last_seq=log.committed_seq) if query.get("after") else 0
         encoder = asked_encoder(query, dialect, _own_encoder(dialect))
         if cursor or "after_frames" in query:
@@ -160,6 +161,7 @@ class Lanes:
         log = self._gateway.create(request, self._owner)
         reader = self._reader(log, dialect, _own_encoder(dialect) or dialect.encoder())
         if "dialect" in message:  # whose frames need not say which response they are of
+            await self._gateway.journal.flush()  # nobody hears of a response that could still be lost
             created = {"type": "headgate.created", "response_id": log.id}
             await self._say(_named(msgspec.json.encode(created), lane))
         return reader

@@ -74,6 +74,7 @@ async def events(gateway: Gateway, exchange: Exchange, owner: str, response_id: 
     shape = _shape(exchange, query, dialect)
     after, last_event_id = query.get("after"), exchange.header(b"last-event-id")
     given = after if after is not None else last_event_id
+    check_cursors(query, given)
     cursor = parse_cursor(given, last_seq=log.committed_seq) if given else 0
     if log.terminal is not None and cursor == log.committed_seq and after is None:
         await exchange.answer(204, (("headgate-response-id", log.id),), b"")
@@ -99,6 +100,12 @@ def asked_encoder(query: dict[str, str], dialect: Dialect, encoder: StreamEncode
     encoder = encoder or dialect.encoder(include_usage=boolean(query, "include_usage"))
     frames = count(query, "after_frames")
     return Skip(encoder, frames) if frames else encoder
+
+
+def check_cursors(query: dict[str, str], seq: str | None) -> None:
+    """Raises `RequestError` ``invalid_cursor`` for a request that says in two ways where to go on."""
+    if seq and "after_frames" in query:
+        raise RequestError("invalid_cursor", "'after_frames' counts from the beginning: send no other cursor with it.")
 
 
 def check_expressible(dialect: Dialect, started: ResponseStarted) -> None:

@@ -130,6 +130,8 @@ class ProviderDialect(Protocol):
     """A dialect that providers speak."""
 
     name: str
+    choices_max: int
+    """Answers to one request that its providers can give; more are refused, or dropped where the route allows that."""
     base_path: str
     """What comes after the host in the base URL that the official SDK takes, such as ``/v1``."""
     models_path: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -92,10 +93,17 @@ class GeminiRequest(msgspec.Struct, frozen=True, rename="camel"):
         return {one.name: Function(one.name, one.parameters_json_schema or _schema(one.parameters)) for one in given}
 
 
+_VERBATIM: Final = frozenset(
+    {"parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "args", "response"}
+)
+"""Members whose own members the caller named."""
+_SNAKE: Final = re.compile(r"_([a-z])")
+
+
 def read(body: bytes, *, model: str, stream: bool, array: bool) -> Ask:
     """What body and URL ask for. Raises `RequestError` ``invalid_json`` or ``invalid_request``."""
     raw = decode(body)
-    request = convert(raw, GeminiRequest)
+    request = convert(_camel(raw), GeminiRequest)
     _check(request)
     turns, config = tuple(_turns(request)), request.config
     schema = config.response_json_schema or _schema(config.response_schema)
@@ -192,3 +200,13 @@ def _check(request: GeminiRequest) -> None:
             ),
         )
     )
+
+
+def _camel(value: Any) -> Any:
+    """The value with its members' names as documented: Google takes ``snake_case`` too, and its Python SDK sends both."""
+    if isinstance(value, list):
+        return [_camel(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = ((_SNAKE.sub(lambda found: found[1].upper(), name), item) for name, item in value.items())
+    return {name: item if name in _VERBATIM else _camel(item) for name, item in named}
