@@ -39,7 +39,7 @@ Handler = Callable[[Exchange, str, str], Awaitable[None]]
 
 ID_PREFIXES: Final = ("/v1/responses/", "/v1/models/", "/v1beta/models/")
 """Below these a path segment is an id, or a model's name, which may hold slashes."""
-EXPOSED_HEADERS: Final = ("Headgate-Response-Id", "Retry-After", "x-should-retry")
+EXPOSED_HEADERS: Final = ("Headgate-Response-Id", "Headgate-Token-Count", "Retry-After", "x-should-retry")
 """What scripts of configured origins may read of an answer."""
 
 _logger = logger("app")
@@ -202,11 +202,14 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
     return {
         "/v1/chat/completions": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_CHAT, owner), True)}),
         "/v1/responses": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_RESPONSES, owner), True)}),
-        "/v1/responses/input_tokens": (chat, {"POST": (lambda e, *_: count_tokens(g, e, OPENAI_RESPONSES), True)}),
+        "/v1/responses/input_tokens": (
+            chat,
+            {"POST": (lambda e, owner, _: count_tokens(g, e, OPENAI_RESPONSES, owner), True)},
+        ),
         "/v1/messages": (messages, {"POST": (lambda e, owner, _: create(g, e, ANTHROPIC_MESSAGES, owner), True)}),
         "/v1/messages/count_tokens": (
             messages,
-            {"POST": (lambda e, *_: count_tokens(g, e, ANTHROPIC_MESSAGES), True)},
+            {"POST": (lambda e, owner, _: count_tokens(g, e, ANTHROPIC_MESSAGES, owner), True)},
         ),
         "/v1/models": (None, listed),
         "/v1beta/models": (None, listed),

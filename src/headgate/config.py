@@ -15,10 +15,10 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from headgate.errors import ConfigError
 
@@ -26,6 +26,7 @@ SIMULATOR_URL: Final = "simulator:"
 """``base_url`` of the built-in simulator, which the gateway then starts on a free loopback port."""
 
 _ENV: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NOT_IN_URL: Final = re.compile(r"[{}\s\x00-\x20\x7f]")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _KEY_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -71,6 +72,10 @@ def _base_url(value: str) -> str:
     _ = url.port  # raises ValueError for a port that is none
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
         raise ValueError("must be http://HOST[:PORT]/PATH or https://..., as the provider's official SDK takes it")
+    if url.username or url.password:
+        raise ValueError("must not hold credentials: use api_key or headers")
+    if _NOT_IN_URL.search(url.netloc + url.path.replace("{model}", "")):
+        raise ValueError("may hold {model} in its path, and no other braces, no spaces or control characters")
     return value
 
 
@@ -107,7 +112,8 @@ Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    # A value in an error message could be a secret.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class Server(_Section):
@@ -172,7 +178,7 @@ class Provider(_Section):
     headers: Annotated[dict[str, SecretStr], AfterValidator(_header)] = Field(
         default_factory=dict, description="More headers for every request; one of the dialect's own is replaced."
     )
-    query: dict[str, str] = Field(
+    query: dict[str, SecretStr] = Field(
         default_factory=dict, description="Query parameters of every request, such as Azure's `api-version`."
     )
     streaming: bool = Field(True, description="False for a provider that cannot stream: clients still can.")
@@ -180,6 +186,16 @@ class Provider(_Section):
     def own_headers(self) -> dict[str, str]:
         """The headers of its table, secrets in clear; its dialect adds the credential."""
         return {name.lower(): value.get_secret_value() for name, value in self.headers.items()}
+
+    def own_query(self) -> dict[str, str]:
+        """Its query parameters, secrets in clear."""
+        return {name: value.get_secret_value() for name, value in self.query.items()}
+
+    @model_validator(mode="after")
+    def _also_fits(self) -> Self:
+        if self.also and not self.dialect.startswith("openai-"):
+            raise ValueError("'also' is for providers whose dialect is openai-chat or openai-responses")
+        return self
 
     def own_key(self) -> str | None:
         """The key, in clear."""
@@ -303,7 +319,10 @@ def default(environ: Mapping[str, str]) -> Config:
         if environ.get(variable):
             own, *also = dialects
             settings = {"name": name, "dialect": own, "also": also, "base_url": url, "api_key": environ[variable]}
-            providers.append(Provider.model_validate(settings, strict=False))
+            try:
+                providers.append(Provider.model_validate(settings, strict=False))
+            except ValidationError as error:
+                raise ConfigError([f"{variable}: {_say(item)}" for item in error.errors()]) from None
             routes += [Route(model=glob, to=[f"{name}/*"]) for glob in (f"{name}/*", *globs)]
     return Config(providers=providers, routes=routes)
 

@@ -25,6 +25,9 @@ from headgate.tokens import ENCODINGS, PROXY_MARGIN, counter, estimate_text, tok
 EXACT_CHARS_MAX: Final = 1024 * 1024
 """Text of a request that is counted with a vocabulary before it is refused: 30 ms. More is judged by estimate."""
 
+SLICE_CHARS: Final = 1 << 18
+"""Characters of a long text that are looked at before it is asked whether that is enough."""
+
 UNCOUNTED_SHARE: Final = 0.5
 """A request estimated at less than this share of what there is room for is let through without being counted."""
 
@@ -92,7 +95,7 @@ def refusal(prompt: Prompt, limits: Limits) -> RequestError | None:
     """The error of a request that cannot fit, None for one that might.
 
     Meant for requests that `may_exceed`. Costs 1 ms a megabyte of text where it is far from the limit, 50 to 100 ms near
-    or over it, without yielding.
+    it, without yielding; of what is far over it only as much is looked at as is needed.
     """
     if limits.context_tokens is None or any(path.partition(".")[0] in SHORTENING for path in prompt.unplaced):
         return None
@@ -101,23 +104,41 @@ def refusal(prompt: Prompt, limits: Limits) -> RequestError | None:
     room = limits.context_tokens - asked
     if sum(map(estimate_text, texts)) < room * UNCOUNTED_SHARE:
         return None
-    is_long = sum(map(len, texts)) > EXACT_CHARS_MAX
-    counter = _ESTIMATE if is_long else _counter(limits.encoding)
-    if _sum(counter.least, texts) <= room:
+    if sum(map(len, texts)) > EXACT_CHARS_MAX:
+        least = _at_least(texts, room)
+        has = f"at least {least} tokens"
+    else:
+        counter = _counter(limits.encoding)
+        least = _sum(counter.least, texts)
+        if least > room:
+            counted = _count(prompt, limits, counter, least=least)
+            about = "" if counted.exact else f"about {counted.tokens}, at least "
+            has = f"{about}{counted.least} tokens ({counted.method})"
+    if least <= room:
         return None
-    counted = _count(prompt, limits, counter)
-    about = "" if counted.exact else f"about {counted.tokens}, at least "
     output = f" and {asked} tokens of output were asked for" if asked else ""
     return RequestError(
         "context_length_exceeded",
-        f"The request has {about}{counted.least} tokens ({counted.method}){output}; "
-        f"the model takes {limits.context_tokens}.",
+        f"The request has {has}{output}; the model takes {limits.context_tokens}.",
         param=prompt.place("messages"),
     )
 
 
+def _at_least(texts: list[str], room: int) -> int:
+    """The least number of tokens that these texts have, or some number over `room`: nothing is counted beyond that."""
+    total = 0
+    for text in texts:
+        for start in range(0, len(text), SLICE_CHARS):
+            total += tokens_at_least(text[start : start + SLICE_CHARS]) - (start > 0)  # a cut may count one word twice
+            if total > room:
+                return total
+    return total
+
+
 def count(prompt: Prompt, limits: Limits) -> Count:
     """Tokens of everything in a prompt, for a model with these limits. Never raises."""
+    if sum(map(len, _texts(prompt))) > EXACT_CHARS_MAX:
+        return _count(prompt, limits, _ESTIMATE, least=0)  # not worth finding out
     return _count(prompt, limits, _counter(limits.encoding))
 
 
@@ -135,10 +156,13 @@ def _least_of(nearest: Callable[[str], int]) -> Callable[[str], int]:
     return lambda text: max(int(nearest(without_runs(text)) * (1 - PROXY_MARGIN)), tokens_at_least(text))
 
 
-def _count(prompt: Prompt, limits: Limits, counter: _Counter) -> Count:
-    texts = list(_texts(prompt))
-    text = _sum(counter.guess, texts)
-    least = text if counter.exact else _sum(counter.least, texts)
+def _count(prompt: Prompt, limits: Limits, counter: _Counter, *, least: int | None = None) -> Count:
+    """`least` is what the text has at least, where that is known: it costs more to find out than the guess does."""
+    text = _sum(counter.guess, _texts(prompt))
+    if counter.exact:
+        least = text
+    elif least is None:
+        least = _sum(counter.least, _texts(prompt))
     tools = _sum(counter.guess, _tools(prompt))
     others = sum(_other(part, limits.family) for part in _parts(prompt.messages))
     marks = MESSAGE_TOKENS * len(prompt.messages) + ANSWER_TOKENS + TOOL_TOKENS * len(prompt.tools)

@@ -120,6 +120,11 @@ class RequestError(HeadgateError):
         return CODES[self.code].status
 
 
+def store_unavailable(message: str = "The gateway's store does not accept writes.") -> RequestError:
+    """Law 1 allows nothing else to be said."""
+    return RequestError("store_unavailable", message, headers={"retry-after": "5"})
+
+
 class ConfigError(HeadgateError):
     """A configuration that cannot be used. `problems` holds all of them, each with its place."""
 

@@ -27,7 +27,7 @@ from headgate.hub import Hub
 from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.models import Limits, limits
+from headgate.models import UNKNOWN, Limits, limits
 from headgate.producer import TICK_S, Producer, Target, asks_for_stream
 from headgate.reader import StreamReader
 from headgate.request import CreateRequest, UpstreamRequest
@@ -221,6 +221,8 @@ class Gateway:
             message = f"No route leads from the model {model!r}. There are: {known}."
             raise RequestError("model_not_found", message, param="model")
         provider, upstream_model = target_model(route.to[0], model)
+        if upstream_model in (".", ".."):  # it may stand in the path of a URL
+            raise RequestError("model_not_found", f"{model!r} is no model's name.", param="model")
         found = self._target(provider, dialect)
         return route, replace(found, model=upstream_model, limits=limits(upstream_model, self._own_limits))
 
@@ -230,9 +232,9 @@ class Gateway:
         return spoken.get(dialect) or next(iter(spoken.values()))
 
     def count(self, request: CreateRequest) -> Count:
-        """How many input tokens the request has, for the model it names. Raises `RequestError`."""
-        _, target = self.resolve(request.model, request.dialect)
-        return count(self._clients[request.dialect].read_prompt(request), target.limits)
+        """How many input tokens the request has, for the model it names, if it does. Raises `RequestError`."""
+        known = self.resolve(request.model, request.dialect)[1].limits if request.model else UNKNOWN
+        return count(self._clients[request.dialect].read_prompt(request), known)
 
     def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
         """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
@@ -426,7 +428,7 @@ class Gateway:
                 base_url += dialects[provider.dialect].base_path
             own = dialects[provider.dialect]
             headers = own.headers(provider.own_key()) | provider.own_headers()
-            pool = Pool(endpoint(base_url, headers, query=provider.query, through_proxy=not simulated))
+            pool = Pool(endpoint(base_url, headers, query=provider.own_query(), through_proxy=not simulated))
             self._stack.push_async_callback(pool.close)
             spoken = dict.fromkeys((provider.dialect, *provider.also))
             targets[provider.name] = {str(name): Target(provider, dialects[name], "", pool) for name in spoken}

@@ -6,6 +6,7 @@ Finding a log is one call whoever asks and wherever it is; a log that belongs to
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from headgate.assemble import Fold
 from headgate.clock import Clock
@@ -16,6 +17,8 @@ from headgate.journal import Journal
 from headgate.log import Log, Observer
 from headgate.reader import PAGE_ROWS
 from headgate.stores import Record, Store
+
+MISSING: Final = "There is no response with this id."
 
 
 class Timeline:
@@ -49,7 +52,7 @@ class Hub:
 
     async def find(self, response_id: str, owner: str) -> Log:
         """The caller's log. Raises `RequestError`: ``not_found``, also for ids of others; ``expired_response``."""
-        missing = RequestError("not_found", "There is no response with this id.")
+        missing = RequestError("not_found", MISSING)
         log = self.live.get(response_id)
         if log is not None:
             if log.record.owner != owner or not log.rows:
@@ -95,7 +98,7 @@ class Hub:
             first = entry.events[0]
             assert isinstance(first, ResponseStarted)
             return first
-        raise RequestError("not_found", "There is no response with this id.")
+        raise RequestError("not_found", MISSING)
 
     async def _stored(self, record: Record) -> Log:
         """A log that ended, from its record: nothing of it is kept in memory but the ids of its rows."""

@@ -100,7 +100,9 @@ class Journal:
     async def flush(self) -> None:
         """Wait until everything appended so far is committed or the store has failed."""
         self._wait_no_longer()
-        while (self._dirty or self._in_flight) and self.failed is None:
+        for _ in range(2 if self._in_flight else 1):  # the batch on its way, and the next: never what comes after that
+            if not (self._dirty or self._in_flight) or self.failed is not None:
+                return
             future = self._loop.create_future()
             self._idle.append(future)
             if self._timer is None and not self._in_flight:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import resource
 import signal
 import socket
@@ -84,6 +85,11 @@ def raise_file_limit() -> int:
     return hard
 
 
+def _is_no_refusal(record: logging.LogRecord) -> bool:
+    """uvicorn takes a WebSocket handshake that was answered with an HTTP error for one that was not answered."""
+    return not record.getMessage().startswith("ASGI callable returned without completing handshake")
+
+
 def build(config: Config) -> Server:
     """A server for this configuration, not yet running."""
     gateway = Gateway(config)
@@ -108,6 +114,7 @@ def build(config: Config) -> Server:
         timeout_keep_alive=int(settings.idle_timeout_s),
         timeout_graceful_shutdown=SHUTDOWN_MARGIN_S,
     )
+    logging.getLogger("uvicorn.error").addFilter(_is_no_refusal)
     return Server(uvicorn_config, gateway)
 
 

@@ -28,6 +28,27 @@ def test_nothing_is_visible_before_the_commit_is_done() -> None:
     run(test)
 
 
+def test_flush_waits_for_what_was_appended_before_it_and_not_for_what_comes_after() -> None:
+    async def test() -> None:
+        store = HeldStore()
+        scene = Scene(store)
+        busy, mine = scene.log(), scene.log()
+        begin(busy)
+        await until(lambda: store.in_flight)
+        begin(mine)
+        flushing = asyncio.ensure_future(scene.journal.flush())
+        for _ in range(2):  # the batch on its way, then the one with ours; others go on appending all the time
+            assert not flushing.done()
+            say(busy, "more")
+            store.finish()
+            await until(lambda: store.in_flight)
+        await turns(2)
+        assert flushing.done()
+        assert mine.committed_seq
+
+    run(test)
+
+
 def test_first_append_is_committed_at_once_when_the_journal_was_idle() -> None:
     async def test() -> None:
         store = HeldStore()

@@ -8,8 +8,9 @@ from headgate.api.exchange import Answer, Exchange
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.dialects.openai_responses.items import input_items, output_as_input
 from headgate.dialects.response_object import response_object
-from headgate.errors import RequestError
+from headgate.errors import RequestError, store_unavailable
 from headgate.gateway import Gateway
+from headgate.hub import MISSING
 from headgate.log import Log
 from headgate.request import CreateRequest
 
@@ -33,7 +34,12 @@ async def continued(gateway: Gateway, request: CreateRequest, owner: str) -> Cre
         raise RequestError("invalid_request", f"The response {previous!r} {why}.", param="previous_response_id")
     items = [*started.input, *output_as_input(fold), *OPENAI_RESPONSES.input_of(request.body)]
     body = {name: value for name, value in request.body.items() if name != "previous_response_id"} | {"input": items}
-    text = [request.text, items]
+    size = len(msgspec.json.encode(items))
+    if size > gateway.config.server.body_bytes_max:
+        raise RequestError(
+            "body_too_large", f"With the turns before it the input is {size} bytes.", param="previous_response_id"
+        )
+    text = [request.body.get("instructions"), request.body.get("tools"), items]
     return msgspec.structs.replace(request, body=body, text=text, input=None if request.input is None else items)
 
 
@@ -41,6 +47,8 @@ async def shown(gateway: Gateway, log: Log) -> Answer:
     """The object of a response, as far as it is known."""
     await gateway.journal.flush()
     fold, timeline = await gateway.hub.fold(log)
+    if fold.started is None:  # the store failed before its beginning was safe, or somebody else has just deleted it
+        raise store_unavailable() if log.terminal is None else RequestError("not_found", MISSING)
     known = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
     headers = (("content-type", "application/json"), ("headgate-response-id", log.id), ("cache-control", "no-store"))
     return Answer(200, headers, msgspec.json.encode(known))

@@ -13,7 +13,7 @@ from headgate.assemble import Fold
 from headgate.delivery import farewell
 from headgate.dialects import ClientDialect
 from headgate.dialects.transport import NDJSON, Shape, sse
-from headgate.errors import CODES, RequestError
+from headgate.errors import CODES, RequestError, store_unavailable
 from headgate.events import Terminal
 from headgate.gateway import Gateway
 from headgate.log import Log
@@ -202,9 +202,3 @@ def failed(dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: b
 def _broken(exchange: Exchange) -> Exception:
     """The store failed: an HTTP status while that is possible, a cut afterwards."""
     return Broken() if exchange.started else store_unavailable()
-
-
-def store_unavailable() -> RequestError:
-    return RequestError(
-        "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
-    )

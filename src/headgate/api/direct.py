@@ -20,7 +20,6 @@ from headgate.api.creation import (
     leave,
     read,
     require_json,
-    store_unavailable,
     stream_headers,
     stream_reader,
     wanted_shape,
@@ -32,7 +31,7 @@ from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.dialects.transport import sse
-from headgate.errors import RequestError
+from headgate.errors import RequestError, StoreError, store_unavailable
 from headgate.gateway import Gateway
 from headgate.log import Log
 from headgate.reader import Broken, WholeReader
@@ -137,6 +136,9 @@ class Request:
         """Answer with an error, or cut what has begun already, and be done."""
         if isinstance(error, Broken):
             error = store_unavailable()
+        elif isinstance(error, StoreError):
+            _logger.error("the store cannot be read", extra=fields(error=str(error)))
+            error = store_unavailable("The gateway's store cannot be read.")
         elif not isinstance(error, RequestError):
             _logger.error("fault in the gateway", exc_info=error, extra=fields(path=self._target.decode("ascii")))
             error = RequestError("internal", "A fault in the gateway; its log says more.")

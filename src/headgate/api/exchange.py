@@ -44,6 +44,15 @@ def error_answer(dialect: Dialect, error: RequestError) -> Answer:
     return Answer(error.status, headers, dialect.error_body(error))
 
 
+def query_of(scope: Scope) -> dict[str, str]:
+    """Query parameters of a request; the last of several counts. Raises `RequestError`."""
+    query = scope["query_string"].decode("latin-1")
+    try:
+        return dict(parse_qsl(query, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX))
+    except ValueError:
+        raise RequestError("invalid_request", "The query string cannot be read.") from None
+
+
 class Exchange:
     """A request to read and an answer to give, once."""
 
@@ -83,13 +92,7 @@ class Exchange:
 
     def query(self) -> dict[str, str]:
         """Query parameters; the last of several counts. Raises `RequestError`."""
-        try:
-            pairs = parse_qsl(
-                self._scope["query_string"].decode("latin-1"), keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX
-            )
-        except ValueError:
-            raise RequestError("invalid_request", "The query string cannot be read.") from None
-        return dict(pairs)
+        return query_of(self._scope)
 
     async def body(self, *, bytes_max: int, timeout_s: float) -> bytes:
         """The whole body. Raises `RequestError` ``body_too_large``, ``request_timeout``; `ClientGone`."""

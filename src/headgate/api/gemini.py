@@ -7,6 +7,7 @@ from headgate.api.creation import create
 from headgate.api.exchange import Exchange
 from headgate.dialects.gemini import GEMINI
 from headgate.dialects.gemini.array import ARRAY
+from headgate.dialects.transport import NDJSON
 from headgate.errors import RequestError
 from headgate.gateway import Gateway
 
@@ -17,10 +18,11 @@ async def act(gateway: Gateway, exchange: Exchange, owner: str, model_and_action
     if action == "generateContent":
         await create(gateway, exchange, GEMINI, owner, model=model)
     elif action == "streamGenerateContent":
-        shape = None if exchange.query().get("alt") == "sse" else ARRAY
+        lines = NDJSON.media_type in (exchange.header(b"accept") or "")
+        shape = None if lines or exchange.query().get("alt") == "sse" else ARRAY
         await create(gateway, exchange, GEMINI, owner, model=model, stream=True, shape=shape)
     elif action == "countTokens":
-        await count_tokens(gateway, exchange, GEMINI, model=model)
+        await count_tokens(gateway, exchange, GEMINI, owner, model=model)
     else:
         known = "generateContent, streamGenerateContent, countTokens"
         raise RequestError("not_found", f"Models have no action {action!r}. There are: {known}.")

@@ -14,16 +14,27 @@ from typing import Any, Final
 import msgspec
 
 from headgate.api import conversation
-from headgate.api.creation import leave
+from headgate.api.creation import GetHeader, leave, read
 from headgate.api.responses import asked_dialect, asked_encoder, check_cursors, check_expressible, stop
 from headgate.delivery import parse_cursor
 from headgate.dialects import Dialect, StreamEncoder, client_dialects
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
-from headgate.errors import RequestError
+from headgate.errors import RequestError, StoreError, store_unavailable
 from headgate.gateway import Gateway
 from headgate.log import Log
 from headgate.reader import Broken, StreamReader
 from headgate.sinks import ClientGone, ClientStalledError, MessageSink
+from headgate.telemetry.logs import fields, logger
+
+
+class _Head(msgspec.Struct, gc=False):
+    """What has to be known of a message before it is its turn."""
+
+    type: str = ""
+    stream_id: str = ""
+
+
+_read_head: Final = msgspec.json.Decoder(_Head).decode
 
 WAITING_MAX: Final = 64
 """Requests of one connection that wait for their turn, in all lanes."""
@@ -39,6 +50,8 @@ _OURS: Final = frozenset({"type", "stream_id", "stream"})
 
 Say = Callable[[bytes], Awaitable[None]]
 
+_logger = logger("lanes")
+
 
 class CutError(Exception):
     """What is being streamed cannot be completed: the connection has to be closed as a failure."""
@@ -49,18 +62,21 @@ class Lanes:
 
     tasks: asyncio.TaskGroup
 
-    def __init__(self, gateway: Gateway, owner: str, say: Say, *, resumable: bool) -> None:
+    def __init__(self, gateway: Gateway, owner: str, say: Say, header: GetHeader) -> None:
+        """`header` gives those of the handshake, which count for every request on the connection."""
         self._gateway = gateway
         self._owner = owner
         self._say = say
-        self._resumable = resumable
-        self._waiting: dict[str, deque[dict[str, Any]]] = {}
+        self._header = header
+        self._waiting: dict[str, deque[bytes]] = {}
+        self._waiting_bytes = 0
         self._readers: set[StreamReader] = set()
         self._gone = False
 
     def disconnect(self) -> None:
         """The client left: its readers with it; what waited for its turn is not begun."""
         self._gone = True
+        self._waiting_bytes = 0
         for waiting in self._waiting.values():
             waiting.clear()
         for reader in tuple(self._readers):
@@ -70,19 +86,19 @@ class Lanes:
         """One message of the client."""
         lane = ""
         try:
-            message = _read(data)
-            lane = _text(message, "stream_id")
-            match message.get("type"):
+            head = _head(data)
+            lane = head.stream_id
+            match head.type:
                 case "response.cancel":
-                    await self._cancel(message)
+                    await self._cancel(_read(data))
                 case "response.create" | "response.follow":
-                    self._enqueue(lane, message)
+                    self._enqueue(lane, data)
                 case kind:
                     known = "response.create, response.follow, response.cancel"
                     raise RequestError(
                         "invalid_request", f"There is no message {kind!r}. There are: {known}.", param="type"
                     )
-        except RequestError as error:
+        except (RequestError, StoreError) as error:
             await self._refuse(error, lane)
 
     async def follower(self, response_id: str, query: dict[str, str]) -> StreamReader:
@@ -100,8 +116,8 @@ class Lanes:
         self._gateway.reader_came(log)
         return reader
 
-    async def run(self, reader: StreamReader, lane: str = "") -> None:
-        """Everything an attached reader has to say. Raises `CutError` if it cannot be said."""
+    async def run(self, reader: StreamReader, lane: str = "", *, resumable: bool, greeting: bytes = b"") -> None:
+        """`greeting`, and everything an attached reader has to say. Raises `CutError` if it cannot be said."""
         gateway = self._gateway
         sink = MessageSink(lambda message: self._say(_named(message, lane)), reader.wake)
         self._readers.add(reader)
@@ -109,25 +125,35 @@ class Lanes:
         try:
             if self._gone:
                 reader.disconnect()
+            if greeting and not reader.lost:
+                await gateway.journal.flush()  # law 1: an id that is told can be followed
+                if reader.broken:
+                    raise Broken
+                await self._say(_named(greeting, lane))
             await reader.run(sink)
             if not reader.lost:
                 await sink.end()
         except ClientGone:
             reader.disconnect()
         except (Broken, ClientStalledError) as error:
+            if isinstance(error, ClientStalledError):
+                gateway.metrics.counter("headgate_client_stalls_total").inc()
             reader.disconnect()
             raise CutError from error
         finally:
             self._readers.discard(reader)
             gateway.stream_closed(reader)
-            leave(gateway, reader.log, reader, resumable=self._resumable)
+            leave(gateway, reader.log, reader, resumable=resumable)
 
-    def _enqueue(self, lane: str, message: dict[str, Any]) -> None:
+    def _enqueue(self, lane: str, message: bytes) -> None:
         waiting = self._waiting.get(lane)
         if waiting is None and len(self._waiting) >= LANES_MAX:
             raise RequestError("overloaded", f"The connection has {LANES_MAX} lanes already.", param="stream_id")
         if sum(len(jobs) for jobs in self._waiting.values()) >= WAITING_MAX:
             raise RequestError("overloaded", f"{WAITING_MAX} requests of this connection are waiting already.")
+        if self._waiting_bytes and self._waiting_bytes + len(message) > self._gateway.config.server.body_bytes_max:
+            raise RequestError("overloaded", "The requests of this connection that are waiting are too large together.")
+        self._waiting_bytes += len(message)
         if waiting is not None:
             waiting.append(message)
             return
@@ -138,36 +164,43 @@ class Lanes:
         """Answer what waits in a lane, in order, until nothing does."""
         waiting = self._waiting[lane]
         while waiting and not self._gone:
-            message = waiting.popleft()
+            data = waiting.popleft()
+            self._waiting_bytes -= len(data)
             try:
-                begin = self._create if message["type"] == "response.create" else self._join
-                await self.run(await begin(message, lane), lane)
-            except RequestError as error:
+                message = _read(data)
+                del data
+                if message["type"] == "response.create":
+                    reader, greeting = await self._create(message)
+                    await self.run(reader, lane, resumable=self._header(b"headgate-resume") == "1", greeting=greeting)
+                else:
+                    await self.run(await self._join(message), lane, resumable=True)
+            except (RequestError, StoreError) as error:
                 await self._refuse(error, lane)
         del self._waiting[lane]
 
-    async def _create(self, message: dict[str, Any], lane: str) -> StreamReader:
+    async def _create(self, message: dict[str, Any]) -> tuple[StreamReader, bytes]:
         name = message.get("dialect", OPENAI_RESPONSES.name)
         dialect = _CLIENTS.get(name) if isinstance(name, str) else None
         if dialect is None:
             known = ", ".join(sorted(_CLIENTS))
             raise RequestError("invalid_request", f"There is no dialect {name!r}. There are: {known}.", param="dialect")
         own = {key: value for key, value in message.items() if key not in _OURS}
-        body = message.get("body") if "dialect" in message else own
-        request = dialect.read_request(msgspec.json.encode(body), model=_text(message, "model"), stream=True)
+        body = msgspec.json.encode(message.get("body") if "dialect" in message else own)
+        model = message.get("model")
+        request = read(dialect, body, self._header, model=model if isinstance(model, str) else "", stream=True)
         request = msgspec.structs.replace(request, stream=True)
         if conversation.goes_on(request):
             request = await conversation.continued(self._gateway, request, self._owner)
         log = self._gateway.create(request, self._owner)
         reader = self._reader(log, dialect, _own_encoder(dialect) or dialect.encoder())
-        if "dialect" in message:  # whose frames need not say which response they are of
-            await self._gateway.journal.flush()  # nobody hears of a response that could still be lost
-            created = {"type": "headgate.created", "response_id": log.id}
-            await self._say(_named(msgspec.json.encode(created), lane))
-        return reader
+        if "dialect" not in message:
+            return reader, b""  # its frames say which response they are of
+        return reader, msgspec.json.encode({"type": "headgate.created", "response_id": log.id})
 
-    async def _join(self, message: dict[str, Any], lane: str) -> StreamReader:
-        query: dict[str, str] = {key: str(message[key]).lower() for key in FOLLOW_FIELDS if key in message}
+    async def _join(self, message: dict[str, Any]) -> StreamReader:
+        query: dict[str, str] = {
+            key: str(message[key]).lower() for key in FOLLOW_FIELDS if message.get(key) is not None
+        }
         return await self.follower(_text(message, "response_id"), query)
 
     async def _cancel(self, message: dict[str, Any]) -> None:
@@ -189,8 +222,11 @@ class Lanes:
         reader.attach()
         return reader
 
-    async def _refuse(self, error: RequestError, lane: str) -> None:
+    async def _refuse(self, error: RequestError | StoreError, lane: str) -> None:
         """An error as the Responses dialect has it on a WebSocket."""
+        if isinstance(error, StoreError):
+            _logger.error("the store cannot be read", extra=fields(error=str(error)))
+            error = store_unavailable("The gateway's store cannot be read.")
         body = msgspec.json.decode(OPENAI_RESPONSES.error_body(error))
         shown = {"type": "error", "status": error.status, "error": body["error"]}
         try:
@@ -214,6 +250,19 @@ def _read(data: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RequestError("invalid_request", "A message must be a JSON object.")
     return value
+
+
+def _head(data: bytes) -> _Head:
+    try:
+        head = _read_head(data)
+    except msgspec.ValidationError as error:
+        raise RequestError("invalid_request", f"A message is an object with a 'type': {error}.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RequestError("invalid_json", f"The message is not JSON: {error}") from None
+    if len(head.stream_id) > NAME_CHARS_MAX:
+        text = f"'stream_id' must be a string of at most {NAME_CHARS_MAX} characters."
+        raise RequestError("invalid_request", text, param="stream_id")
+    return head
 
 
 def _text(message: dict[str, Any], field: str) -> str:

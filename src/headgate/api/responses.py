@@ -11,7 +11,7 @@ from headgate.delivery import parse_cursor
 from headgate.dialects import Dialect, StreamEncoder, dialects
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.dialects.transport import NDJSON, Shape, Skip, sse
-from headgate.errors import RequestError
+from headgate.errors import RequestError, store_unavailable
 from headgate.events import ResponseStarted, Status
 from headgate.gateway import Gateway
 from headgate.log import Log
@@ -61,9 +61,7 @@ async def stop(gateway: Gateway, log: Log) -> None:
     gateway.cancel(log)
     await gateway.journal.flush()
     if log.terminal is None:
-        raise RequestError(
-            "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
-        )
+        raise store_unavailable()
 
 
 async def events(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:

@@ -13,15 +13,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
 
 from headgate.api.callers import Callers
-from headgate.api.exchange import QUERY_FIELDS_MAX, Receive, Scope, Send
+from headgate.api.exchange import Receive, Scope, Send, query_of
 from headgate.api.lanes import CutError, Lanes
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
-from headgate.errors import RequestError
+from headgate.errors import RequestError, StoreError, store_unavailable
 from headgate.gateway import Gateway
 from headgate.sinks import ClientGone, ClientStalledError
 
@@ -60,8 +59,7 @@ class Socket:
         except RequestError as error:
             await self._refuse(error, NATIVE if self.endpoint.endswith(_SUFFIX) else OPENAI_CHAT)
             return
-        resumable = self._header(b"headgate-resume") == "1"
-        lanes = Lanes(self._gateway, owner, self._send, resumable=resumable)
+        lanes = Lanes(self._gateway, owner, self._send, self._header)
         if response_id:
             await self._follow(lanes, response_id)
         else:
@@ -82,7 +80,7 @@ class Socket:
         """The owner's name. Browsers do not ask before they open a WebSocket to another origin, so origins are checked here."""
         origin, host = self._header(b"origin"), self._header(b"host")
         allowed = self._gateway.config.server.cors_origins
-        if origin is not None and "*" not in allowed and origin not in allowed and urlsplit(origin).netloc != host:
+        if origin is not None and "*" not in allowed and origin not in allowed and origin.partition("://")[2] != host:
             raise RequestError("forbidden_origin", f"Pages of {origin!r} may not connect: see server.cors_origins.")
         return self._callers.identify(self._header)
 
@@ -109,21 +107,17 @@ class Socket:
     async def _follow(self, lanes: Lanes, response_id: str) -> None:
         """One log, then the end of the connection."""
         try:
-            reader = await lanes.follower(response_id, self._query())
-        except RequestError as error:
+            reader = await lanes.follower(response_id, query_of(self._scope))
+        except (RequestError, StoreError) as error:
+            if isinstance(error, StoreError):
+                error = store_unavailable("The gateway's store cannot be read.")
             await self._refuse(error, NATIVE)
             return
         await self._accept()
         async with self._closing(), asyncio.TaskGroup() as tasks:
             listener = tasks.create_task(self._listen(lanes, hears=False))
-            await lanes.run(reader)
+            await lanes.run(reader, resumable=True)
             listener.cancel()
-
-    def _query(self) -> dict[str, str]:
-        try:
-            return dict(parse_qsl(self._scope["query_string"].decode("latin-1"), max_num_fields=QUERY_FIELDS_MAX))
-        except ValueError:
-            raise RequestError("invalid_request", "The query string cannot be read.") from None
 
     async def _session(self, lanes: Lanes) -> None:
         await self._accept()

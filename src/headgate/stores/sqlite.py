@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import os
 import sqlite3
 import time
@@ -149,19 +150,23 @@ class SqliteStore:
         return None if row is None else _record(row)
 
     async def delete(self, record: Record) -> None:
-        await self._on_writer(lambda: self._delete(record))
+        """The record goes first, so that nobody finds half a log; commits go on between two portions of its rows."""
+        await self._on_writer(lambda: self._writer.execute("DELETE FROM responses WHERE id = ?", (record.id,)))
+        for start in range(0, len(record.rows), EXPIRE_ROWS_MAX):
+            rows = record.rows[start : start + EXPIRE_ROWS_MAX]
+            await self._on_writer(functools.partial(self._take_out, record.number, rows))
+            await asyncio.sleep(0)
 
-    def _delete(self, record: Record) -> None:
-        """Write the journal rows anew without this log's entries: others share them."""
+    def _take_out(self, number: int, rows: Sequence[int]) -> None:
+        """Write journal rows anew without this log's entries: others share them."""
         execute = self._writer.execute
         execute("BEGIN")
         try:
-            for row in record.rows:
+            for row in rows:
                 found = execute("SELECT entries FROM journal WHERE id = ?", (row,)).fetchone()
                 if found is not None:
-                    kept = [(number, raw) for number, raw in _decode_row(found[0]) if number != record.number]
+                    kept = [(owner, raw) for owner, raw in _decode_row(found[0]) if owner != number]
                     execute("UPDATE journal SET entries = ? WHERE id = ?", (_encode(kept), row))
-            execute("DELETE FROM responses WHERE id = ?", (record.id,))
             execute("COMMIT")
         except BaseException:
             self._writer.rollback()

@@ -98,6 +98,13 @@ def test_handshake_is_refused_with_a_status_that_says_why(guarded: GatewayProces
         assert KEY.encode() not in (answer.body or b"")
 
 
+@pytest.mark.parametrize("origin", ["http://[x", "null", "http://", "https://evil.example"])
+def test_origin_that_is_none_or_anothers_is_forbidden(crossing: GatewayProcess, origin: str) -> None:
+    with pytest.raises(InvalidStatus) as refused, session(crossing, additional_headers={"Origin": origin}):
+        pass
+    assert refused.value.response.status_code == 403
+
+
 def test_page_of_an_allowed_origin_may_connect(guarded: GatewayProcess) -> None:
     for header in ({"Authorization": f"Bearer {KEY}"}, {"x-api-key": KEY}):
         with session(guarded, additional_headers=header, origin=ORIGIN) as connection:

@@ -1,0 +1,83 @@
+"""The configuration: what is refused, where it stands, and that no message holds a secret."""
+
+from __future__ import annotations
+
+import pytest
+
+from headgate.config import Config, default, parse
+from headgate.errors import ConfigError
+
+ROUTES = '[[routes]]\nmodel = "*"\nto = ["p/*"]\n'
+
+
+def provider(*lines: str) -> Config:
+    """A file with one provider that has these lines besides its name."""
+    return parse("\n".join(["[[providers]]", 'name = "p"', *lines, ROUTES]), environ={})
+
+
+def problems(*lines: str) -> str:
+    with pytest.raises(ConfigError) as refused:
+        provider(*lines)
+    return "\n".join(refused.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("http://{model}.example.com", "braces"),
+        ("http://example.com/{deployment}/v1", "braces"),
+        ("http://example.com/a b", "spaces"),
+        ("http://user:secret@example.com/v1", "credentials"),
+        ("ftp://example.com", "http://"),
+        ("http://example.com/v1?x=1", "http://"),
+    ],
+)
+def test_base_url_that_can_never_work_is_refused_with_its_place(url: str, words: str) -> None:
+    said = problems(f'base_url = "{url}"')
+    assert words in said
+    assert "line 3: providers[0].base_url" in said
+    assert "secret" not in said
+
+
+def test_model_may_stand_in_the_path_of_a_base_url() -> None:
+    config = provider('base_url = "https://example.com/deployments/{model}"', 'query = { api-version = "2024-10-21" }')
+    assert config.providers[0].own_query() == {"api-version": "2024-10-21"}
+
+
+def test_query_parameters_are_secrets() -> None:
+    config = provider('base_url = "https://example.com"', 'query = { key = "sk-secret" }')
+    assert "sk-secret" not in config.public_json()
+
+
+@pytest.mark.parametrize("dialect", ["anthropic-messages", "gemini"])
+def test_only_openais_two_dialects_go_together(dialect: str) -> None:
+    lines = ['base_url = "https://example.com"', f'dialect = "{dialect}"', 'also = ["openai-chat"]']
+    assert "'also' is for" in problems(*lines)
+
+
+def test_dialect_that_does_not_exist_is_refused_with_those_that_do() -> None:
+    said = problems('base_url = "https://example.com"', 'dialect = "smoke-signals"')
+    assert "openai-responses" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "dialect", "models"),
+    [
+        ("OPENAI_API_KEY", "openai", "openai-chat", "gpt-*"),
+        ("ANTHROPIC_API_KEY", "anthropic", "anthropic-messages", "claude-*"),
+        ("GEMINI_API_KEY", "gemini", "gemini", "gemini-*"),
+    ],
+)
+def test_provider_comes_in_when_its_key_variable_is_set(variable: str, name: str, dialect: str, models: str) -> None:
+    config = default({variable: "sk-secret"})
+    [found] = [one for one in config.providers if one.name == name]
+    assert (found.dialect, found.own_key()) == (dialect, "sk-secret")
+    assert [f"{name}/*"] in [route.to for route in config.routes if route.model == models]
+    assert "sk-secret" not in config.public_json()
+
+
+def test_key_in_the_environment_that_cannot_be_sent_is_named_by_its_variable_and_not_shown() -> None:
+    with pytest.raises(ConfigError) as refused:
+        default({"OPENAI_API_KEY": "sk-secret\r"})
+    assert "OPENAI_API_KEY: must be printable ASCII" in str(refused.value)
+    assert "sk-secret" not in str(refused.value)
