@@ -35,7 +35,23 @@ PIECES: Final = st.sampled_from(
         b"\xef\xbb\xbf",
     ]
 )
-VALUES: Final[list[Any]] = [None, "", 0, 1, -1, True, [], {}, "x", "STOP", [{}], {"text": "y"}, [{"text": "z"}], 2**70, 1.5]
+VALUES: Final[list[Any]] = [
+    None,
+    "",
+    0,
+    1,
+    -1,
+    True,
+    [],
+    {},
+    "x",
+    "STOP",
+    [{}],
+    {"text": "y"},
+    [{"text": "z"}],
+    2**70,
+    1.5,
+]
 FIELDS: Final = [
     "finishReason",
     "thought",
