@@ -206,6 +206,8 @@ class Usage(Event, frozen=True, tag=10):
     """The provider gave none: counted from the text (`tokens.estimate`)."""
     provider: dict[str, Any] | None = None
     """The provider's own usage object."""
+    cache_write_tokens: int = 0
+    """Of the input: tokens that were put into a cache, which some providers charge more for."""
 
 
 class Governance(Event, frozen=True, tag=11):

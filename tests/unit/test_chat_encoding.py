@@ -8,8 +8,10 @@ from typing import Any, Final
 import pytest
 
 from headgate.assemble import Fold
+from headgate.dialects.calls import made_up_call_id
 from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
+from headgate.dialects.openai_chat.parts import WAITING_FIELDS_MAX
 from headgate.dialects.response_object import response_object
 from headgate.events import (
     AnyEvent,
@@ -94,6 +96,43 @@ def test_text_may_look_like_anything() -> None:
     assert {chunk["model"] for chunk in chunks(events)} == {"\x00"}
 
 
+def test_fields_inside_a_function_are_shown_where_they_stood() -> None:
+    calls = [
+        {"index": 0, "id": "a", "function": {"name": "f", "arguments": "", "x": 1}, "y": 2},
+        {"index": 0, "function": {"arguments": "{}", "z": "p"}},
+        {"index": 0, "function": {"z": "q"}},
+        {"index": 1, "id": "b", "type": "custom", "custom": {"name": "g", "input": "", "x": 3}},
+        {"index": 1, "custom": {"input": "in", "z": 4}},
+    ]
+    chunks = [{"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in calls]
+    chunks.append({"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]})
+    decoder = OPENAI_CHAT.stream_decoder(attempt=1, choices=1)
+    decoded = [event for chunk in chunks for event in decoder.feed(b"data: %b\n\n" % json.dumps(chunk).encode())]
+    events = log(*decoded, AttemptEnded(1, "ok"), Terminal(Status.COMPLETED))
+    shown = [delta["tool_calls"][0] for delta in deltas(events[:-2]) if "tool_calls" in delta]
+    assert [call.get("function", call.get("custom")) for call in shown] == [
+        {"name": "f", "arguments": "", "x": 1},
+        {"arguments": "{}", "z": "p"},
+        {"arguments": "", "z": "q"},
+        {"name": "g", "input": "", "x": 3},
+        {"input": "in", "z": 4},
+    ]
+    assert shown[0]["y"] == 2
+    assert whole(events)["choices"][0]["message"]["tool_calls"] == [
+        {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}", "x": 1, "z": "pq"}, "y": 2},
+        {"id": "b", "type": "custom", "custom": {"name": "g", "input": "in", "x": 3, "z": 4}},
+    ]
+
+
+def test_call_that_waits_for_its_name_keeps_no_more_fields_of_its_function_than_others() -> None:
+    decoder = OPENAI_CHAT.stream_decoder(attempt=1, choices=1)
+    for number in range(WAITING_FIELDS_MAX):
+        call = {"index": 0, "id": "a", "function": {f"x{number}": 1}}
+        chunk = {"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]}
+        started = decoder.feed(b"data: %b\n\n" % json.dumps(chunk).encode())
+        assert bool(started) == (number == WAITING_FIELDS_MAX - 1)
+
+
 def test_tool_call_without_an_id_gets_the_same_one_everywhere() -> None:
     events = log(
         PartStarted(0, 0, PartKind.TEXT),
@@ -104,7 +143,8 @@ def test_tool_call_without_an_id_gets_the_same_one_everywhere() -> None:
         AttemptEnded(1, "ok"),
         Terminal(Status.COMPLETED),
     )
-    wanted = f"call_{HEX}_0_1"
+    wanted = f"call_{HEX[-24:]}_0_1"
+    assert len(made_up_call_id(f"resp_{HEX}", 127, 1023)) <= 40, "OpenAI takes no longer one"
     assert deltas(events[:4])[1]["tool_calls"][0]["id"] == wanted
     assert whole(events)["choices"][0]["message"]["tool_calls"][0]["id"] == wanted
     fold = Fold()

@@ -4,7 +4,7 @@
     StreamEncoder  events          -> client bytes  one per reader; rebuilt by feeding it events 1..N
     Dialect        everything the shell needs of one wire format
 
-Adding a dialect means adding a `Dialect` here; nothing else in Headgate names one.
+Adding a dialect means adding it here, and its endpoints to the routes of `headgate.app`; the core names none.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class ProviderDialect(Protocol):
         ...
 
     def write_prompt(self, prompt: Prompt, *, model: str, stream: bool) -> Written:
-        """The request of a client of another dialect."""
+        """The request of a client of another dialect. Raises `RequestError` ``invalid_request`` for one that cannot be said."""
         ...
 
     def stream_decoder(self, *, attempt: int, choices: int) -> Decoder: ...

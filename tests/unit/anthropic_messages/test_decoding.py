@@ -162,7 +162,9 @@ def test_usage_counts_what_was_read_from_and_written_to_the_cache() -> None:
         "output_tokens": 9,
         "output_tokens_details": {"thinking_tokens": 4},
     }
-    assert read_usage(usage) == Usage(675, 9, cached_tokens=70, reasoning_tokens=4, provider=usage)
+    assert read_usage(usage) == Usage(
+        675, 9, cached_tokens=70, reasoning_tokens=4, provider=usage, cache_write_tokens=600
+    )
 
 
 @pytest.mark.parametrize("wrong", [None, "1", -1, 1.5, True, COUNT_MAX + 1, [], {}])

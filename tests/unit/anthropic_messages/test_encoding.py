@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
+from headgate.dialects.anthropic_messages.encode import OURS
 from headgate.dialects.anthropic_messages.tool_input import tool_input
 from headgate.events import (
     AnyEvent,
@@ -94,7 +95,7 @@ def test_extra_fields_of_another_dialect_are_not_shown() -> None:
 def test_tool_call_without_an_id_gets_the_one_of_every_dialect() -> None:
     numbered = log([*part(0, PartKind.TOOL_CALL, "{}", tool_name="f"), ChoiceDone(0, Reason.TOOL_CALLS)], provider=CHAT)
     (start,) = named(shown(numbered), "content_block_start")
-    assert start["content_block"]["id"] == whole(numbered)["content"][0]["id"] == f"call_{HEX}_0_0"
+    assert start["content_block"]["id"] == whole(numbered)["content"][0]["id"] == f"call_{HEX[-24:]}_0_0"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,34 @@ def test_message_starts_once() -> None:
     numbered = log([*described, *part(0, PartKind.TEXT), STOP], provider=CHAT)
     assert [frame["message"]["model"] for frame in named(shown(numbered), "message_start")] == ["m1"]
     assert whole(numbered)["model"] == "m2"
+
+
+def test_event_of_unknown_type_is_shown_where_it_stood_and_only_in_its_own_dialect() -> None:
+    news = Opaque(0, Extra(choice={"type": "news", "delta": {"x": 1}}))
+    events = [*part(0, PartKind.TEXT, "a"), news, STOP]
+    kinds = [frame["type"] for frame in shown(log(events))]
+    assert kinds[-4:] == ["content_block_stop", "news", "message_delta", "message_stop"]
+    assert named(shown(log(events)), "news") == [{"type": "news", "delta": {"x": 1}}]
+    assert named(shown(log(events, provider=CHAT)), "news") == []
+    assert [frame["type"] for frame in shown(log([news, STOP]))][:2] == ["message_start", "news"]
+    assert whole(log(events)) == whole(log([event for event in events if event is not news]))
+
+
+@pytest.mark.parametrize("type", sorted(OURS))
+def test_no_event_of_a_provider_is_shown_as_one_that_our_log_makes(type: str) -> None:
+    other = Opaque(0, Extra(choice={"type": type, "x": 1}))
+    assert shown(log([other, *part(0, PartKind.TEXT, "a"), STOP])) == shown(log([*part(0, PartKind.TEXT, "a"), STOP]))
+
+
+def test_tokens_put_into_a_cache_stand_beside_the_others() -> None:
+    numbered = log([STOP, Usage(50, 9, cached_tokens=30, cache_write_tokens=15)], provider="openai-responses")
+    wanted = {
+        "input_tokens": 5,
+        "cache_read_input_tokens": 30,
+        "output_tokens": 9,
+        "cache_creation_input_tokens": 15,
+    }
+    assert whole(numbered)["usage"] == named(shown(numbered), "message_delta")[0]["usage"] == wanted
 
 
 def test_usage_of_another_dialect_shows_cached_and_thinking_tokens_apart_and_says_if_it_is_estimated() -> None:

@@ -53,6 +53,14 @@ def test_least_request_says_its_messages_and_its_limit() -> None:
     assert prompt.unplaced == ()
 
 
+@pytest.mark.parametrize("field", ["output_format", "output_config"])
+def test_format_of_the_answer_is_named_where_the_client_wrote_it(field: str) -> None:
+    format = {"type": "json_schema", "schema": {"type": "object"}}
+    prompt = read(**{field: format if field == "output_format" else {"format": format}})
+    assert prompt.format == JsonFormat({"type": "object"})
+    assert prompt.place("format") == ("output_format" if field == "output_format" else "output_config.format")
+
+
 def test_request_for_a_warm_cache_and_no_answer_is_named() -> None:
     prompt = read(max_tokens=0)
     assert (prompt.output_tokens_max, prompt.unplaced) == (None, ("max_tokens",))
@@ -93,6 +101,10 @@ def test_system_message_in_the_conversation_stays_where_it_stood() -> None:
     ("block", "part"),
     [
         ({"type": "text", "text": "Hi"}, Text("Hi", "messages[0].content[0]")),
+        (
+            {"type": "text", "text": "Hi", "citations": [{"type": "char_location"}]},
+            Text("Hi", "messages[0].content[0]"),
+        ),
         (
             {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBO"}},
             Image(data="iVBO", media_type="image/png", at="messages[0].content[0]"),
@@ -161,7 +173,6 @@ def test_result_has_the_name_of_the_tool_and_parts_of_its_own() -> None:
     ("block", "path"),
     [
         ({"type": "text", "text": "a", "cache_control": EPHEMERAL}, ".cache_control"),
-        ({"type": "text", "text": "a", "citations": [{"type": "char_location"}]}, ".citations"),
         ({"type": "image", "source": {"type": "file", "file_id": "f"}}, ".source"),
         ({"type": "document", "source": {"type": "file", "file_id": "f"}}, ".source"),
         ({"type": "document", "source": {"type": "content", "content": "x"}}, ".source"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from headgate.dialects.anthropic_messages.prompt_write import OUTPUT_TOKENS_MAX
+from headgate.dialects.schema import closed
+from headgate.errors import RequestError
 from headgate.prompt import (
     Audio,
     Effort,
@@ -34,7 +37,7 @@ from headgate.prompt import (
 from tests.soak import share
 
 HI: Final = Message(Role.USER, (Text("Hi"),))
-SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}}
+SCHEMA: Final = {"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": False}
 
 
 def user(*parts: Part) -> Message:
@@ -167,7 +170,13 @@ def test_id_that_anthropic_would_refuse_is_made_valid_in_both_places() -> None:
     (_, made), (_, answered) = contents(
         assistant(ToolCall("functions.f:0", "f", "{}")), user(ToolResult("functions.f:0", ()))
     )
-    assert made[0]["id"] == answered[0]["tool_use_id"] == "functions_f_0"
+    assert made[0]["id"] == answered[0]["tool_use_id"] == "functions_f_0_" + sha256(b"functions.f:0").hexdigest()[:8]
+
+
+def test_ids_that_differ_in_what_anthropic_refuses_stay_two() -> None:
+    ((_, made),) = contents(assistant(*[ToolCall(id, "f", "{}") for id in ("f:0", "f.0", "f_0")]))
+    assert len({block["id"] for block in made}) == 3
+    assert made[2]["id"] == "f_0"
 
 
 def test_arguments_that_are_no_object_are_wrapped() -> None:
@@ -303,6 +312,74 @@ def test_schema_of_the_answer_takes_its_description_along() -> None:
     format = JsonFormat(SCHEMA, "name", "what it is", True)
     wanted = {"type": "json_schema", "schema": SCHEMA | {"description": "what it is"}}
     assert write(format=format)["output_config"] == {"format": wanted}
+
+
+def test_objects_of_a_schema_are_closed_unless_they_say_otherwise() -> None:
+    inner = {"type": "object", "properties": {"b": {"type": "integer"}}}
+    schema = {
+        "type": ["object", "null"],
+        "properties": {"type": {"type": "array", "items": inner}, "open": inner | {"additionalProperties": True}},
+        "$defs": {"x": {"anyOf": [inner, {"type": "string", "enum": ["object"]}]}},
+        "examples": [{"type": "object"}],
+    }
+    shut = inner | {"additionalProperties": False}
+    wanted = schema | {
+        "properties": {"type": {"type": "array", "items": shut}, "open": inner | {"additionalProperties": True}},
+        "$defs": {"x": {"anyOf": [shut, {"type": "string", "enum": ["object"]}]}},
+        "additionalProperties": False,
+    }
+    assert write(format=JsonFormat(schema))["output_config"]["format"]["schema"] == wanted
+    strict, loose = write(tools=(Tool("f", parameters=schema, strict=True), Tool("g", parameters=inner)))["tools"]
+    assert strict["input_schema"] == wanted
+    assert loose["input_schema"] == inner
+
+
+def test_schema_is_closed_as_deep_as_schemas_go() -> None:
+    schema: Any = {"type": "object"}
+    for _ in range(200):
+        schema = {"items": schema}
+    deepest = closed(schema)
+    while "items" in deepest:
+        deepest = deepest["items"]
+    assert deepest == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "thinks"),
+    [
+        ((HI, assistant(ToolCall("a", "f", "{}")), user(ToolResult("a", ()))), False),
+        ((HI, assistant(Reasoning("hm"), Text("x"), ToolCall("a", "f", "{}")), user(ToolResult("a", ()))), False),
+        ((HI, assistant(ToolCall("a", "f", "{}")), user(ToolResult("a", ())), user(Text("go on"))), True),
+        ((HI, assistant(Text("x")), user(ToolResult("a", ()))), True),
+        ((HI,), True),
+    ],
+)
+def test_thinking_with_a_budget_is_left_out_where_anthropic_would_want_its_thinking_back(
+    messages: tuple[Message, ...], thinks: bool
+) -> None:
+    assert ("thinking" in write(*messages, effort=Effort("low", 2048))) is thinks
+    assert write(*messages, effort=Effort("low", 2048))["output_config"] == {"effort": "low"}
+    assert write(*messages, effort=Effort("", -1))["thinking"] == {"type": "adaptive"}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        (Message(Role.USER, (Text(" \n"),), at="m[1]"),),
+        (Message(Role.SYSTEM, (Text("S"),)), Message(Role.USER, (), at="m[1]")),
+        (HI, assistant(Text("x")), Message(Role.USER, (Text(" "),), at="m[1]")),
+        (Message(Role.ASSISTANT, (Reasoning("x"),), at="m[1]"),),
+    ],
+)
+def test_conversation_that_ends_with_nothing_said_is_refused_by_name(messages: tuple[Message, ...]) -> None:
+    with pytest.raises(RequestError) as refused:
+        written(Prompt(messages))
+    assert (refused.value.code, refused.value.param) == ("invalid_request", "m[1]")
+
+
+@pytest.mark.parametrize("tools", [(), (Tool("g"),)])
+def test_call_that_must_come_of_a_tool_that_is_not_there_is_named(tools: tuple[Tool, ...]) -> None:
+    assert unsupported(tools=tools, tool_choice=ToolChoice(ToolMode.REQUIRED, ("e", "f"))) == ("tool_choice",)
 
 
 # Round trip: what this dialect can say comes back as it was.

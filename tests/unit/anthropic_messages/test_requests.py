@@ -108,6 +108,42 @@ def test_request_goes_to_the_same_dialect_as_it_came() -> None:
     assert request.body["model"] == "m", "the client's request must stay as it was"
 
 
+def test_turn_of_nothing_but_another_providers_thinking_is_left_out() -> None:
+    foreign = {"role": "assistant", "content": [{"type": "thinking", "thinking": "hm", "signature": ""}]}
+    request = read(messages=[*LEAST["messages"], foreign, *LEAST["messages"], {"role": "user", "content": []}])
+    sent = json.loads(ANTHROPIC_MESSAGES.write_request(request, model="m", stream=False).body)
+    assert sent["messages"] == [*LEAST["messages"], *LEAST["messages"], {"role": "user", "content": []}]
+
+
+@pytest.mark.parametrize(
+    ("signatures", "said", "thinks"),
+    [
+        ([""], "", False),
+        (["theirs"], "", True),
+        (["", "theirs"], "", True),
+        ([""], "Go on.", True),
+        ([], "", True),  # nothing was taken out, so it goes as it came
+    ],
+)
+def test_budget_for_thinking_goes_with_the_thinking_that_is_taken_out(
+    signatures: list[str], said: str, thinks: bool
+) -> None:
+    thoughts = [{"type": "thinking", "thinking": "hm", "signature": signature} for signature in signatures]
+    call = {"type": "tool_use", "id": "c", "name": "f", "input": {}}
+    results = [{"type": "tool_result", "tool_use_id": "c"}, *([{"type": "text", "text": said}] if said else [])]
+    request = read(
+        thinking={"type": "enabled", "budget_tokens": 1024},
+        messages=[
+            *LEAST["messages"],
+            {"role": "assistant", "content": [*thoughts, call]},
+            {"role": "user", "content": results},
+        ],
+    )
+    sent = json.loads(ANTHROPIC_MESSAGES.write_request(request, model="m", stream=False).body)
+    assert ("thinking" in sent) is thinks
+    assert "thinking" in request.body, "the client's request must stay as it was"
+
+
 def test_whole_answer_is_asked_for_without_stream() -> None:
     sent = ANTHROPIC_MESSAGES.write_request(read(stream=True), model="m", stream=False)
     assert json.loads(sent.body) == LEAST

@@ -76,7 +76,7 @@ def test_arguments_are_an_object_whatever_the_model_wrote(arguments: str, shown:
 
 def test_call_without_id_gets_one_only_for_clients_of_another_dialect() -> None:
     foreign, same = log_of(call("{}", tool_id=""), dialect="openai-chat"), log_of(call("{}", tool_id=""))
-    assert parts(foreign)[0]["functionCall"]["id"] == f"call_{HEX}_0_0"
+    assert parts(foreign)[0]["functionCall"]["id"] == f"call_{HEX[-24:]}_0_0"
     assert whole(foreign)["candidates"][0]["content"]["parts"] == parts(foreign)[:1]
     assert "id" not in parts(same)[0]["functionCall"]
     assert "id" not in whole(same)["candidates"][0]["content"]["parts"][0]["functionCall"]

@@ -29,6 +29,21 @@ from headgate.prompt import (
 from tests.unit.gemini.prompts import HI, SAID, bare, read
 
 
+def test_values_that_ask_for_nothing_are_not_named() -> None:
+    prompt = read(generationConfig={"frequencyPenalty": 0, "presencePenalty": 0.0, "responseLogprobs": False})
+    assert (prompt.frequency_penalty, prompt.presence_penalty, prompt.unplaced) == (None, None, ())
+    asked = read(generation_config={"response_logprobs": True})
+    assert asked.unplaced == ("generation_config.response_logprobs",)
+
+
+def test_schema_of_an_answer_that_is_no_json_is_named() -> None:
+    assert read(generationConfig={"responseSchema": {"type": "STRING"}}).unplaced == (
+        "generationConfig.responseSchema",
+    )
+    text = {"responseMimeType": "text/plain", "response_json_schema": {"type": "string"}}
+    assert read(generationConfig=text).unplaced == ("generationConfig.response_json_schema",)
+
+
 def part_of(part: dict[str, Any], role: str = "user") -> Any:
     (message,) = read(contents=[{"role": role, "parts": [part]}]).messages
     (found,) = message.parts
@@ -73,6 +88,14 @@ AT: Final = "contents[0].parts[0]"
         (
             {"functionResponse": {"name": "f", "response": {"error": "no"}}},
             ToolResult("call_f", (Text("no", AT),), "f", is_error=True, at=AT),
+        ),
+        (
+            {"functionResponse": {"name": "f", "response": {"error": {"code": 5}}}},
+            ToolResult("call_f", (Text('{"code":5}', AT),), "f", is_error=True, at=AT),
+        ),
+        (
+            {"functionResponse": {"name": "f", "response": {"error": None}}},
+            ToolResult("call_f", (Text('{"error":null}', AT),), "f", at=AT),
         ),
     ],
 )

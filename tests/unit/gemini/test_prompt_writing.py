@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.dialects.gemini import GEMINI
-from headgate.dialects.gemini.content_write import FOREIGN_SIGNATURE
 from headgate.dialects.gemini.objects import INVALID_JSON
+from headgate.dialects.gemini.request import FOREIGN_SIGNATURE
 from headgate.prompt import (
     Audio,
     Effort,
@@ -100,7 +100,9 @@ def test_older_models_sign_nothing_and_think_by_budget() -> None:
         (Effort("none"), {"thinkingBudget": 0}, ()),
         (Effort("minimal"), {"thinkingLevel": "MINIMAL"}, ()),
         (Effort("xhigh", shown=False), {"thinkingLevel": "XHIGH", "includeThoughts": False}, ()),
-        (Effort("high", 2048), {"thinkingBudget": 2048}, ()),
+        (Effort("high", 2048), {"thinkingBudget": 2048}, ("effort",)),
+        (Effort("high", 0), {"thinkingBudget": 0}, ("effort",)),
+        (Effort("high", -1), {"thinkingLevel": "HIGH"}, ()),
         (Effort(budget_tokens=-1), {"thinkingBudget": -1}, ()),
         (Effort("max"), None, ("effort",)),
     ],
@@ -109,6 +111,24 @@ def test_efforts_are_written(effort: Effort, thinking: Any, unsupported: tuple[s
     body, named = write(Prompt((SAID,), effort=effort))
     assert body.get("generationConfig", {}).get("thinkingConfig") == thinking
     assert named == unsupported
+
+
+def test_instructions_alone_are_what_the_user_says() -> None:
+    body, _ = write(Prompt((Message(Role.SYSTEM, (Text("S"),)),)))
+    assert body == {"contents": [{"role": "user", "parts": [{"text": "S"}]}]}
+
+
+def test_description_of_an_answer_goes_into_its_schema() -> None:
+    body, named = write(Prompt((SAID,), format=JsonFormat({"a": 1}, description="d")))
+    assert (body["generationConfig"]["responseJsonSchema"], named) == ({"a": 1, "description": "d"}, ())
+    body, _ = write(Prompt((SAID,), format=JsonFormat({"description": "own"}, description="d")))
+    assert body["generationConfig"]["responseJsonSchema"] == {"description": "d\n\nown"}
+    assert write(Prompt((SAID,), format=JsonFormat(None, description="d")))[1] == ("format",)
+
+
+def test_choice_without_tools_is_none_and_one_that_requires_a_call_is_named() -> None:
+    assert "toolConfig" not in write(Prompt((SAID,), tool_choice=ToolChoice(ToolMode.AUTO)))[0]
+    assert write(Prompt((SAID,), tool_choice=ToolChoice(ToolMode.REQUIRED)))[1] == ("tool_choice",)
 
 
 def test_what_gemini_has_no_word_for_is_named_where_the_client_wrote_it() -> None:
@@ -215,11 +235,14 @@ def prompts(draw: st.DrawFn) -> Prompt:
             ]
             messages += [Message(Role.USER, tuple(results)), Message(Role.ASSISTANT, (Text(draw(TEXTS)),))]
     maybe = st.none()
+    tools = tuple(draw(st.lists(st.builds(Tool, WORDS, WORDS, maybe | OBJECTS), max_size=2)))
     return Prompt(
         tuple(messages),
-        tools=tuple(draw(st.lists(st.builds(Tool, WORDS, WORDS, maybe | OBJECTS), max_size=2))),
+        tools=tools,
         tool_choice=draw(
             maybe
+            if not tools
+            else maybe
             | st.builds(
                 ToolChoice, st.sampled_from([ToolMode.AUTO, ToolMode.REQUIRED]), st.lists(WORDS, max_size=2).map(tuple)
             )
@@ -230,8 +253,8 @@ def prompts(draw: st.DrawFn) -> Prompt:
         top_p=draw(maybe | st.floats(0, 1)),
         top_k=draw(maybe | st.integers(1, 9)),
         seed=draw(maybe | st.integers(0, 9)),
-        frequency_penalty=draw(maybe | st.floats(-2, 2)),
-        presence_penalty=draw(maybe | st.floats(-2, 2)),
+        frequency_penalty=draw(maybe | st.floats(-2, 2).filter(bool)),
+        presence_penalty=draw(maybe | st.floats(-2, 2).filter(bool)),
         stop=tuple(draw(st.lists(WORDS, max_size=2))),
         choices=draw(st.integers(1, 4)),
         format=draw(maybe | st.builds(JsonFormat, maybe | OBJECTS)),

@@ -9,7 +9,13 @@ import pytest
 from google.genai import types
 
 from headgate.dialects.gemini import GEMINI
-from headgate.dialects.gemini.request import CHOICES_MAX, MODEL_CHARS_MAX, model_object, models_answer
+from headgate.dialects.gemini.request import (
+    CHOICES_MAX,
+    FOREIGN_SIGNATURE,
+    MODEL_CHARS_MAX,
+    model_object,
+    models_answer,
+)
 from headgate.errors import RequestError
 from headgate.request import CreateRequest
 
@@ -84,6 +90,28 @@ def test_request_for_a_provider_of_the_same_dialect_is_the_body_as_it_came() -> 
     assert json.loads(upstream.body) == LEAST | {"generation_config": {"top_k": 4}, "labels": {"a": "b"}}
     assert upstream.path == "/v1beta/models/gemini-y:streamGenerateContent?alt=sse"
     assert upstream.stream
+
+
+@pytest.mark.parametrize(
+    ("part", "signed"),
+    [
+        ({"functionCall": {"name": "f"}}, True),
+        ({"function_call": {"name": "f"}, "thought_signature": None}, True),
+        ({"functionCall": {"name": "f"}, "thoughtSignature": "theirs"}, False),
+        ({"function_call": {"name": "f"}, "thought_signature": "theirs"}, False),
+        ({"functionCall": None, "text": "x"}, False),
+    ],
+)
+def test_first_call_of_a_turn_that_nobody_signed_gets_googles_placeholder(part: dict[str, Any], signed: bool) -> None:
+    turn = {"role": "model", "parts": [{"text": "Let me see."}, part, {"functionCall": {"name": "g"}}]}
+    if part.get("functionCall", ...) is None:
+        turn["parts"] = [part]
+    request = read({"contents": [*LEAST["contents"], turn]})
+    sent = json.loads(GEMINI.write_request(request, model="gemini-3.1-pro", stream=False).body)["contents"]
+    wanted = part | {"thoughtSignature": FOREIGN_SIGNATURE} if signed else part
+    assert sent == [*LEAST["contents"], turn | {"parts": [wanted if one is part else one for one in turn["parts"]]}]
+    older = json.loads(GEMINI.write_request(request, model="gemini-2.5-pro", stream=False).body)
+    assert older == request.body
 
 
 @pytest.mark.parametrize(

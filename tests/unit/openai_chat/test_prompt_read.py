@@ -111,15 +111,39 @@ def test_every_kind_of_content_has_a_part() -> None:
         {"type": "file", "file": {"file_data": f"data:text/plain;charset=utf-8;base64,{plain}"}},
     ) == (
         Text("a", "messages[0].content[0]"),
-        Image(url="https://x/y.png", detail="low", at="messages[0].content[1]"),
-        Image(data="QUJD", media_type="image/png", at="messages[0].content[2]"),
-        Image(url="http://x/z.png", at="messages[0].content[3]"),
+        Image(url="https://x/y.png", detail="low", at="messages[0].content[1].image_url"),
+        Image(data="QUJD", media_type="image/png", at="messages[0].content[2].image_url"),
+        Image(url="http://x/z.png", at="messages[0].content[3].image_url"),
         Audio("QQ==", "audio/mpeg", "messages[0].content[4]"),
         File(data="QQ==", media_type="application/pdf", name="a.pdf", at="messages[0].content[5]"),
         File(data="QQ==", media_type="application/pdf", at="messages[0].content[6]"),
         File(url="https://x/a.pdf", at="messages[0].content[7]"),
         File(data="grün", media_type="text/plain", at="messages[0].content[8]"),
     )
+
+
+def test_what_stood_beside_an_earlier_answer_and_no_model_reads_is_no_loss() -> None:
+    google = {"google": {"thought_signature": "s"}}
+    call = {"id": "c", "type": "function", "extra_content": google, "function": {"name": "f", "arguments": "{}"}}
+    cited = [{"type": "url_citation", "url_citation": {"url": "u"}}]
+    prompt = read([HI, {"role": "assistant", "content": "x", "annotations": cited, "tool_calls": [call]}])
+    assert prompt.unplaced == ()
+    assert prompt.messages[1].parts[1] == ToolCall("c", "f", "{}", "messages[1].tool_calls[0]")
+
+
+def test_penalties_of_zero_ask_for_nothing() -> None:
+    prompt = read(frequency_penalty=0, presence_penalty=0.0)
+    assert (prompt.frequency_penalty, prompt.presence_penalty, prompt.unplaced) == (None, None, ())
+
+
+def test_older_calls_of_one_function_are_two() -> None:
+    said = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    answered = {"role": "function", "name": "f", "content": "x"}
+    prompt = read([HI, said, answered, said, answered])
+    calls = [part for message in prompt.messages for part in message.parts if isinstance(part, ToolCall)]
+    results = [part for message in prompt.messages for part in message.parts if isinstance(part, ToolResult)]
+    assert len({call.id for call in calls}) == 2
+    assert [call.id for call in calls] == [result.call_id for result in results]
 
 
 def test_every_parameter_has_a_field() -> None:

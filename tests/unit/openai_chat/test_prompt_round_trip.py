@@ -90,17 +90,16 @@ prompts = st.builds(
     temperature=st.none() | st.floats(0, 2),
     top_p=st.none() | st.floats(0, 1),
     seed=st.none() | st.integers(-(2**63), 2**63 - 1),
-    frequency_penalty=st.none() | st.floats(-2, 2),
-    presence_penalty=st.none() | st.floats(-2, 2),
+    frequency_penalty=st.none() | st.floats(-2, 2).filter(bool),
+    presence_penalty=st.none() | st.floats(-2, 2).filter(bool),
     stop=st.lists(TEXT, max_size=3).map(tuple),
     choices=st.integers(1, 128),
     format=st.none() | st.just(JsonFormat()) | st.builds(JsonFormat, SCHEMA, WORD, MAYBE, st.none() | st.booleans()),
     effort=st.none() | st.builds(Effort, st.sampled_from(["none", "minimal", "low", "high", "xhigh", "max"])),
     verbosity=st.sampled_from(["", "low", "medium", "high"]),
     user=MAYBE,
-    metadata=st.none() | st.dictionaries(WORD, TEXT, min_size=1, max_size=2),
     service_tier=st.sampled_from(["", "auto", "default", "flex", "priority"]),
-)
+).map(lambda prompt: prompt if prompt.tools else msgspec.structs.replace(prompt, tool_choice=None))
 
 
 def without_places(value: Any) -> Any:

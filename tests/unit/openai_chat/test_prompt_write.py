@@ -21,6 +21,7 @@ from headgate.prompt import (
     Refusal,
     Role,
     Text,
+    Tool,
     ToolCall,
     ToolChoice,
     ToolMode,
@@ -70,7 +71,8 @@ def test_stream_always_asks_for_usage() -> None:
         (Prompt(HI, service_tier="warp"), "service_tier"),
         (Prompt((user(File(url="https://x/a.pdf", at="messages[0].content[0]")),)), "messages[0].content[0]"),
         (Prompt((user(Audio("QQ==", "audio/flac", "a")),)), "a"),
-        (Prompt((user(ToolResult("c", (Text("x"),), is_error=True, at="r")),)), "r.is_error"),
+        (Prompt(HI, tool_choice=ToolChoice(ToolMode.REQUIRED)), "tool_choice"),
+        (Prompt(HI, effort=Effort("high", 0), places={"effort.level": "output_config.effort"}), "output_config.effort"),
         (Prompt((user(ToolResult("c", (Text("x"), Image(url="https://x", at="i")), at="r")),)), "i"),
         (Prompt((Message(Role.SYSTEM, (Image(url="https://x", at="i"),)),)), "i"),
         (Prompt((Message(Role.ASSISTANT, (Text("a"), Image(url="https://x", at="i"))),)), "i"),
@@ -161,11 +163,54 @@ def test_format_without_a_name_gets_one_and_without_a_schema_is_any_object(forma
     ],
 )
 def test_tool_choice_is_written_as_its_names_need_it(choice: ToolChoice, wanted: Any) -> None:
-    assert write(Prompt(HI, tool_choice=choice))[0]["tool_choice"] == wanted
+    assert write(Prompt(HI, tools=(Tool("f"),), tool_choice=choice))[0]["tool_choice"] == wanted
+
+
+def test_choice_without_tools_is_left_out() -> None:
+    assert "tool_choice" not in write(Prompt(HI, tool_choice=ToolChoice(ToolMode.AUTO)))[0]
+
+
+def test_result_that_is_an_error_says_so_in_its_text() -> None:
+    picture = Image(url="https://x", at="i")
+    shown, unsupported = messages(
+        user(
+            ToolResult("a", (Text("no"), Text("way")), is_error=True),
+            ToolResult("b", (), is_error=True),
+            ToolResult("c", (picture,), is_error=True),
+        )
+    )
+    words = [{"type": "text", "text": "Error: no"}, {"type": "text", "text": "way"}]
+    assert [message["content"] for message in shown] == [words, "Error: ", "Error: "]
+    assert unsupported == ("i",)
+
+
+def test_ids_are_no_longer_than_openai_takes_and_those_of_results_are_those_of_their_calls() -> None:
+    long, other = "functions." + "x" * 60, "functions." + "x" * 59
+    calls = Message(Role.ASSISTANT, (ToolCall(long, "f", "{}"), ToolCall(other, "f", "{}"), ToolCall("c", "f", "{}")))
+    (said, *answered), _ = messages(calls, user(ToolResult(long, ()), ToolResult(other, ()), ToolResult("c", ())))
+    ids = [call["id"] for call in said["tool_calls"]]
+    assert ids == [message["tool_call_id"] for message in answered]
+    assert [len(id) for id in ids] == [40, 40, 1]
+    assert len(set(ids)) == 3
+
+
+def test_results_come_before_whatever_the_user_says_in_that_turn() -> None:
+    calls = Message(Role.ASSISTANT, (ToolCall("a", "f", "{}"), ToolCall("b", "f", "{}")))
+    shown, _ = messages(calls, user(ToolResult("a", ()), Text("x")), user(ToolResult("b", ()), Text("y")))
+    assert [message["role"] for message in shown] == ["assistant", "tool", "tool", "user", "user"]
+    assert [message["content"] for message in shown[3:]] == ["x", "y"]
+
+
+def test_metadata_goes_only_to_models_that_take_it_without_storing_the_answer() -> None:
+    prompt = Prompt(HI, metadata={"a": "b"})
+    assert write(prompt, model="mistral-small")[0]["metadata"] == {"a": "b"}
+    body, unsupported = write(prompt, model="gpt-5")
+    assert ("metadata" in body, unsupported) == (False, ("metadata",))
 
 
 @pytest.mark.parametrize(("budget", "effort"), [(0, "none"), (-1, None)])
 def test_budget_that_a_word_says_is_that_word(budget: int, effort: str | None) -> None:
+    assert write(Prompt(HI, effort=Effort("high", budget)))[0]["reasoning_effort"] == (effort or "high")
     body, unsupported = write(Prompt(HI, effort=Effort(budget_tokens=budget)))
     assert (body.get("reasoning_effort"), unsupported) == (effort, ())
 

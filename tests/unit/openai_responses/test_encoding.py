@@ -150,6 +150,115 @@ def test_item_that_is_open_at_a_successful_end_is_closed_as_incomplete() -> None
     assert shown[-1]["response"]["output"] == [shown[-2]["item"]]
 
 
+def call(number: int, arguments: str) -> list[AnyEvent]:
+    return [PartStarted(0, number, PartKind.TOOL_CALL, f"c{number}", "f"), Delta(0, number, arguments)]
+
+
+CUT: Final = ChoiceDone(0, Reason.LENGTH, "length")
+
+
+@pytest.mark.parametrize(
+    ("events", "statuses"),
+    [
+        ([*TEXT[:-1], CUT], ["incomplete"]),
+        ([*TEXT[:-1], ChoiceDone(0, Reason.CONTENT_FILTER)], ["incomplete"]),
+        ([*TEXT[:-1], ChoiceDone(0, Reason.TOOL_CALLS)], ["completed"]),
+        ([*TEXT[:-1], *call(1, '{"a'), PartDone(0, 1), CUT], ["completed", "incomplete"]),
+        (
+            [*call(0, "{}"), *call(1, '{"a'), *call(2, "{}"), *(PartDone(0, number) for number in range(3)), CUT],
+            ["completed", "incomplete", "incomplete"],
+        ),
+        (
+            [*call(0, '{"a'), PartDone(0, 0), *call(1, "{}"), PartDone(0, 1), ChoiceDone(0, Reason.STOP)],
+            ["completed", "completed"],
+        ),
+        (
+            [*call(0, '{"a'), PartDone(0, 0), *call(1, ""), PartDone(0, 1), *call(2, "{}"), PartDone(0, 2), CUT],
+            ["incomplete", "completed", "incomplete"],
+        ),
+        # the last one is done before one that began earlier
+        (
+            [*call(0, "{"), *call(1, "{}"), PartDone(0, 1), Delta(0, 0, "}"), PartDone(0, 0), CUT],
+            ["completed", "incomplete"],
+        ),
+    ],
+)
+def test_item_that_the_end_cut_short_is_incomplete_wherever_it_is_shown(
+    events: list[AnyEvent], statuses: list[str]
+) -> None:
+    numbered = log(events, provider=CHAT)
+    shown = frames(stream(numbered))
+    ends = {frame["output_index"]: frame["item"] for frame in shown if frame["type"] == "response.output_item.done"}
+    assert [ends[index]["status"] for index in sorted(ends)] == statuses
+    assert shown[-1]["response"]["output"] == whole(numbered)["output"] == [ends[index] for index in sorted(ends)]
+    after = [frames(stream(numbered, starting_after=number)) for number in range(-1, len(shown))]
+    assert after == [shown[number:] for number in range(len(shown) + 1)]
+
+
+def test_end_of_an_item_waits_no_longer_than_it_has_to() -> None:
+    numbered = log([*TEXT[:-1], *call(1, "{}"), PartDone(0, 1), ChoiceDone(0, Reason.TOOL_CALLS)], provider=CHAT)
+    encoder = OPENAI_RESPONSES.encoder()
+    made = {}
+    for seq, event in enumerate(numbered, 1):
+        for frame in frames(encoder.feed(seq, event)):
+            if frame["type"] == "response.output_item.done":
+                made[frame["item"]["type"]] = event
+    assert made == {"message": PartStarted(0, 1, PartKind.TOOL_CALL, "c1", "f"), "function_call": numbered[-3]}
+
+
+def test_end_of_an_item_whose_provider_says_how_it_ended_does_not_wait() -> None:
+    item = {"type": "message", "id": "msg_1", "status": "completed"}
+    encoder = OPENAI_RESPONSES.encoder()
+    announced = Opaque(0, Extra({"type": "response.output_item.added", "output_index": 0, "item": item}))
+    ended = Opaque(0, Extra({"type": "response.output_item.done", "output_index": 0, "item": item}))
+    made = [encoder.feed(seq, event) for seq, event in enumerate(log([announced, ended, CUT]), 1)]
+    assert [frame["type"] for frame in frames(made[3])] == ["response.output_item.done"]
+    assert made[4] == b""
+
+
+def test_item_that_waits_is_shown_as_complete_where_the_log_ends_without_a_finish_reason() -> None:
+    shown = frames(stream(log(TEXT[:-1], status=Status.CANCELLED, provider=CHAT)))
+    assert [frame["type"] for frame in shown[-2:]] == ["response.output_item.done", "response.failed"]
+    assert shown[-2]["item"]["status"] == "completed"
+    assert shown[-1]["response"]["output"] == [shown[-2]["item"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"), [("completed", "completed"), ("incomplete", "incomplete"), (None, "incomplete")]
+)
+def test_what_a_provider_of_this_dialect_says_of_an_item_holds(said: str | None, shown: str) -> None:
+    place = {"output_index": 0}
+    item = {"type": "message", "id": "msg_1"}
+    status = {"status": said} if said else {}
+    events: list[AnyEvent] = [
+        Opaque(0, Extra({"type": "response.output_item.added", **place, "item": item})),
+        PartStarted(0, 0, PartKind.TEXT, extra=Extra(choice=place | {"content_index": 0})),
+        Delta(0, 0, "a"),
+        PartDone(0, 0),
+        Opaque(0, Extra({"type": "response.output_item.done", **place, "item": item | status})),
+        ChoiceDone(0, Reason.LENGTH, "max_output_tokens"),
+    ]
+    numbered = log(events)
+    (ended,) = [frame["item"] for frame in frames(stream(numbered)) if frame["type"] == "response.output_item.done"]
+    assert ended["status"] == shown
+    assert whole(numbered)["output"] == [ended]
+
+
+@pytest.mark.parametrize(("arguments", "shown"), [("{}", "completed"), ('{"a', "incomplete")])
+def test_call_of_a_provider_of_this_dialect_is_cut_where_its_arguments_are(arguments: str, shown: str) -> None:
+    extra = Extra(choice={"output_index": 0})
+    started = PartStarted(0, 0, PartKind.TOOL_CALL, "c", "f", extra)
+    numbered = log([started, Delta(0, 0, arguments), PartDone(0, 0), CUT])
+    (ended,) = [frame["item"] for frame in frames(stream(numbered)) if frame["type"] == "response.output_item.done"]
+    assert ended["status"] == shown
+    assert whole(numbered)["output"] == [ended]
+
+
+def test_tokens_put_into_a_cache_are_shown_among_the_input() -> None:
+    usage = whole(log([*TEXT, Usage(9, 1, cached_tokens=2, cache_write_tokens=3)], provider=CHAT))["usage"]
+    assert usage["input_tokens_details"] == {"cached_tokens": 2, "cache_write_tokens": 3}
+
+
 @pytest.mark.parametrize(
     ("code", "detail", "shown"),
     [
@@ -181,7 +290,7 @@ def test_ids_of_items_begin_as_their_provider_wants_them_back() -> None:
     ]
     output = whole(log(events, provider=CHAT))["output"]
     assert [item["id"] for item in output] == [f"rs_{HEX}_0_0", f"msg_{HEX}_0_1", f"fc_{HEX}_0_2"]
-    assert output[2]["call_id"] == f"call_{HEX}_0_2"
+    assert output[2]["call_id"] == f"call_{HEX[-24:]}_0_2"
     assert [item["status"] for item in output] == ["completed"] * 3
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
@@ -262,7 +263,15 @@ def test_parameters_have_their_place(fields: dict[str, Any], name: str, value: A
             {"tools": (Tool("f"),)},
             {"tools": [{"type": "function", "name": "f", "parameters": None, "strict": False}]},
         ),
-        ({"tool_choice": ToolChoice(ToolMode.REQUIRED, ("f",))}, {"tool_choice": {"type": "function", "name": "f"}}),
+        ({"user": "u" * 65}, {"safety_identifier": sha256(b"u" * 65).hexdigest()}),
+        (
+            {"tools": (Tool("f", strict=True),), "tool_choice": ToolChoice(ToolMode.REQUIRED, ("f",))},
+            {
+                "tools": [{"type": "function", "name": "f", "parameters": None, "strict": True}],
+                "tool_choice": {"type": "function", "name": "f"},
+            },
+        ),
+        ({"tool_choice": ToolChoice(ToolMode.AUTO)}, {}),
         (
             {"format": JsonFormat({"a": 1})},
             {"text": {"format": {"type": "json_schema", "name": "answer", "schema": {"a": 1}}}},
@@ -270,6 +279,7 @@ def test_parameters_have_their_place(fields: dict[str, Any], name: str, value: A
         ({"effort": Effort("low", shown=True)}, {"reasoning": {"effort": "low", "summary": "auto"}}),
         ({"effort": Effort(budget_tokens=0)}, {"reasoning": {"effort": "none"}}),
         ({"effort": Effort(budget_tokens=-1)}, {}),
+        ({"effort": Effort("high", -1)}, {"reasoning": {"effort": "high"}}),
         ({"service_tier": "standard_only"}, {"service_tier": "default"}),
     ],
 )
@@ -295,10 +305,8 @@ def test_parameters_are_written(fields: dict[str, Any], body: dict[str, Any]) ->
         ({"messages": (Message(Role.USER, (Audio("AA", "audio/wav", "x[0]"),)),)}, ("x[0]",)),
         ({"messages": (Message(Role.SYSTEM, (Image("https://a", at="x"), Text("a"))),)}, ("x",)),
         ({"messages": (Message(Role.USER, (Text("a"),), "ann", "messages[0]"),)}, ("messages[0].name",)),
-        (
-            {"messages": (Message(Role.USER, (ToolResult("c", (), is_error=True, at="m[0]"),)),)},
-            ("m[0].is_error",),
-        ),
+        ({"effort": Effort("high", 0)}, ("effort",)),
+        ({"tool_choice": ToolChoice(ToolMode.REQUIRED)}, ("tool_choice",)),
     ],
 )
 def test_what_this_dialect_has_no_word_for_is_named_by_its_place(
@@ -306,6 +314,51 @@ def test_what_this_dialect_has_no_word_for_is_named_by_its_place(
 ) -> None:
     _, unsupported = write(msgspec.structs.replace(said(), **fields))
     assert unsupported == paths
+
+
+def test_result_that_is_an_error_says_so_in_its_text() -> None:
+    failed = ToolResult("c", (Text("no"), Image("https://a")), is_error=True)
+    body, unsupported = write(said(Message(Role.USER, (failed, ToolResult("d", (), is_error=True)))))
+    words, alone = [item["output"] for item in body["input"]]
+    assert words == [
+        {"type": "input_text", "text": "Error: no"},
+        {"type": "input_image", "image_url": "https://a"},
+    ]
+    assert (alone, unsupported) == ("Error: ", ())
+
+
+def test_ids_are_no_longer_than_openai_takes_and_those_of_results_are_those_of_their_calls() -> None:
+    ids = ["x" * 64, "x" * 65, "x" * 66]
+    calls = Message(Role.ASSISTANT, tuple([ToolCall(id, "f", "{}") for id in ids]))
+    body, _ = write(said(calls, Message(Role.USER, tuple([ToolResult(id, ()) for id in ids]))))
+    sent = [item["call_id"] for item in body["input"]]
+    assert sent[:3] == sent[3:]
+    assert (sent[0], {len(id) for id in sent}, len(set(sent))) == ("x" * 64, {64}, 3)
+
+
+def test_instructions_alone_stay_an_item() -> None:
+    body, _ = write(said(Message(Role.SYSTEM, (Text("S"),))))
+    assert body["input"] == [{"type": "message", "role": "system", "content": "S"}]
+    assert "instructions" not in body
+
+
+def test_what_a_model_would_have_read_and_has_no_place_is_named() -> None:
+    audio = {"type": "input_audio", "input_audio": {"data": "AA", "format": "wav"}}
+    result = {"type": "function_call_output", "call_id": "c", "output": [audio]}
+    assert read(input=[result]).unplaced == ("input[0].output[0]",)
+    file = {"type": "input_file", "file_url": "https://a", "detail": "high"}
+    assert read(input=[{"role": "user", "content": [file]}]).unplaced == ("input[0].content[0].detail",)
+    assert read(input=[{"role": "user", "content": [file | {"detail": "auto"}]}]).unplaced == ()
+
+
+def test_penalties_of_zero_ask_for_nothing() -> None:
+    prompt = read(frequency_penalty=0, presence_penalty=0.0)
+    assert (prompt.frequency_penalty, prompt.presence_penalty, prompt.unplaced) == (None, None, ())
+
+
+def test_older_word_for_a_summary_is_named_as_the_client_wrote_it() -> None:
+    assert read(reasoning={"generate_summary": "auto"}).place("effort.shown") == "reasoning.generate_summary"
+    assert read(reasoning={"summary": "auto"}).place("effort.shown") == "reasoning.summary"
 
 
 def test_turns_are_written_in_the_order_in_which_they_were_said() -> None:
@@ -383,7 +436,7 @@ PROMPTS: Final = st.builds(
     user=st.sampled_from(["", "u"]),
     metadata=st.none() | st.just({"a": "b"}),
     service_tier=st.sampled_from(["", "flex"]),
-)
+).map(lambda prompt: prompt if prompt.tools else msgspec.structs.replace(prompt, tool_choice=None))
 
 
 def without_places(value: Any) -> Any:

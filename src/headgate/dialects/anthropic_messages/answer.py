@@ -5,13 +5,15 @@
     message_delta        choice.done, and usage
     message_stop         the end marker
     error                the failure
-    ping, unknown ones   nothing
+    unknown ones         opaque, with the event in ``extra.choice``
+    ping                 nothing
 
 A whole answer is read as the events that would have brought it, so both ways fold to the same payload.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from headgate.dialects.anthropic_messages.blocks import Blocks
@@ -35,6 +37,10 @@ _IN_DELTA: Final = ("stop_reason", "stop_sequence", "stop_details", "container")
 _BESIDE_DELTA: Final = ("usage", "context_management")
 """Fields of a whole message that a stream has in ``message_delta``."""
 _ONLY_AT_THE_END: Final = frozenset({"container", "context_management"})
+_TYPE: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
+"""What the type of an event that is passed on looks like; it becomes a line of a frame."""
+_IDLE: Final = frozenset({"ping", "keepalive", "heartbeat"})
+"""Events that only say that the connection lives: bytes are not progress."""
 _STOP_FIELDS: Final = frozenset({"stop_reason"})
 _EVENT_FIELDS: Final = frozenset({"type", "delta", "usage"})
 
@@ -109,7 +115,13 @@ class MessageAnswer:
             case _ if value.get("error"):
                 self.failure = failure_in_band(value)
             case _:
-                pass
+                self._other(value, made)
+
+    def _other(self, event: dict[str, Any], made: list[AnyEvent]) -> None:
+        """An event that is nothing of ours, as it came."""
+        kind = event.get("type")
+        if type(kind) is str and _TYPE.fullmatch(kind) and kind not in _IDLE:
+            made.append(Opaque(0, Extra(choice=kept(event, frozenset()))))
 
     def _refuse_more(self, made: list[AnyEvent]) -> None:
         if self.finished and made:
@@ -187,11 +199,12 @@ def read_usage(usage: dict[str, Any]) -> Usage:
         value = fields.get(name) if type(fields) is dict else None
         return value if type(value) is int and 0 <= value <= COUNT_MAX else 0
 
-    cached = count(usage, "cache_read_input_tokens")
+    cached, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
     return Usage(
-        count(usage, "input_tokens") + cached + count(usage, "cache_creation_input_tokens"),
+        count(usage, "input_tokens") + cached + written,
         count(usage, "output_tokens"),
         cached_tokens=cached,
         reasoning_tokens=count(usage.get("output_tokens_details"), "thinking_tokens"),
         provider=usage,
+        cache_write_tokens=written,
     )

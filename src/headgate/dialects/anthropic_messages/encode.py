@@ -44,6 +44,12 @@ from headgate.events import (
     Usage,
 )
 
+_WORDS_OF_OURS: Final = (
+    "message_start content_block_start content_block_delta content_block_stop message_delta message_stop ping error"
+)
+OURS: Final = frozenset(_WORDS_OF_OURS.split())
+"""Types that are made from our own log only, whatever a provider's event says (law 3)."""
+
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -119,6 +125,8 @@ class StreamEncoder:
             case ChoiceDone():
                 self._done = event
                 self._keep(event.extra)
+            case Opaque() if event.extra.choice:
+                return self._other(seq, event.extra.choice) if self._same else b""
             case Opaque():
                 self._keep(event.extra)
                 self._inside |= beside_stop(event.extra) if self._same else {}
@@ -133,6 +141,13 @@ class StreamEncoder:
     def _keep(self, extra: Extra | None) -> None:
         if self._same and extra is not None and extra.response:
             self._beside |= extra.response
+
+    def _other(self, seq: int, event: dict[str, Any]) -> bytes:
+        """An event of the provider's that is nothing of ours; what says how an answer goes and ends is ours alone."""
+        kind = event.get("type")
+        if type(kind) is not str or kind in OURS:
+            return b""
+        return _numbered(seq, [*self._begin(), _frame(kind, event)])
 
     def _begin(self) -> list[bytes]:
         """``message_start``, the first time."""

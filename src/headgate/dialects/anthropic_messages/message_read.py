@@ -67,6 +67,7 @@ class _Reader:
         """The part that a block is, if it is one. Whatever of a block is not taken is named."""
         match given.required_text("type"):
             case "text":
+                given.take("citations")  # of an earlier answer; no model reads them
                 text = given.required_text("text")
                 if text:
                     yield Text(text, at)

@@ -6,26 +6,29 @@ the user's the results of tools come first: Anthropic wants them right after the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from itertools import groupby
 from typing import Any, Final
 
 from headgate.dialects.anthropic_messages.message_read import PDF
 from headgate.dialects.anthropic_messages.tool_input import tool_input
+from headgate.dialects.calls import plain
+from headgate.dialects.given import invalid
 from headgate.prompt import File, Image, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 
 _IMAGE_TYPES: Final = {kind: kind for kind in ("image/jpeg", "image/png", "image/gif", "image/webp")} | {
     "image/jpg": "image/jpeg"
 }
 _PROMPTING: Final = frozenset({Role.SYSTEM, Role.DEVELOPER})
-_NOT_IN_IDS: Final = re.compile(r"[^a-zA-Z0-9_-]")
 
 System = str | list[dict[str, Any]]
 
 
 def write_messages(messages: Iterable[Message], unsupported: list[str]) -> tuple[System, list[dict[str, Any]]]:
-    """Both, `system` empty for none. Appends to `unsupported` the paths of what has no word here."""
+    """Both, `system` empty for none. Appends to `unsupported` the paths of what has no word here.
+
+    Raises `RequestError` ``invalid_request`` where the last turn says nothing.
+    """
     writer = _Writer(unsupported)
     prompting: list[Part] = []
     said: list[Message] = []
@@ -38,14 +41,23 @@ def write_messages(messages: Iterable[Message], unsupported: list[str]) -> tuple
             said.append(message)
     written = []
     for role, run in groupby(said, key=lambda message: message.role):
-        parts = [part for message in run for part in message.parts]
+        turn = list(run)
+        parts = [part for message in turn for part in message.parts]
         blocks = writer.user(parts) if role is Role.USER else writer.assistant(parts)
         if blocks:
             written.append({"role": role.value, "content": _content(blocks)})
+        elif turn[-1] is said[-1] and all(isinstance(part, Text | Reasoning) for part in parts):
+            _refuse_silence(turn[-1], written)
     system = _content(writer.texts(prompting))
     if system and not written:  # the dialect wants a message
         return "", [{"role": "user", "content": system}]
     return system, written
+
+
+def _refuse_silence(last: Message, written: list[dict[str, Any]]) -> None:
+    """Refuse what would ask Anthropic for nothing, or to go on with its own words: a last turn of white space alone."""
+    if last.role is Role.USER or not written:
+        raise invalid(last.at, "more than white space, which Anthropic refuses")
 
 
 class _Writer:
@@ -101,14 +113,14 @@ class _Writer:
         return blocks
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        id = _valid(call.id)
+        id = plain(call.id)
         if not id:
             id = self._make_up()
             self._unanswered.append((call.name, id))
         return {"type": "tool_use", "id": id, "name": call.name, "input": tool_input(call.arguments)}
 
     def _result(self, result: ToolResult) -> dict[str, Any]:
-        shown: dict[str, Any] = {"type": "tool_result", "tool_use_id": _valid(result.call_id) or self._answer(result)}
+        shown: dict[str, Any] = {"type": "tool_result", "tool_use_id": plain(result.call_id) or self._answer(result)}
         blocks = self._blocks(result.content)
         if blocks:
             shown["content"] = _content(blocks)
@@ -126,10 +138,6 @@ class _Writer:
     def _make_up(self) -> str:
         self._made_up += 1
         return f"call_made_up_{self._made_up}"
-
-
-def _valid(id: str) -> str:
-    return _NOT_IN_IDS.sub("_", id)
 
 
 def _content(blocks: list[dict[str, Any]]) -> System:

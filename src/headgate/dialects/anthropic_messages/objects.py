@@ -119,10 +119,12 @@ def usage_object(usage: Usage | None, *, input_tokens_estimate: int, same_dialec
     if same_dialect and usage.provider is not None:
         return usage.provider
     shown: dict[str, Any] = {
-        "input_tokens": max(usage.input_tokens - usage.cached_tokens, 0),
+        "input_tokens": max(usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens, 0),
         "cache_read_input_tokens": usage.cached_tokens,
         "output_tokens": usage.output_tokens,
     }
+    if usage.cache_write_tokens:
+        shown["cache_creation_input_tokens"] = usage.cache_write_tokens
     if usage.reasoning_tokens:
         shown["output_tokens_details"] = {"thinking_tokens": usage.reasoning_tokens}
     return shown | ({"estimated": True} if usage.estimated else {})

@@ -40,7 +40,8 @@ def read_prompt(request: CreateRequest) -> Prompt:
     body = Given(request.body, "", unplaced)
     for field in _OURS:
         body.take(field)
-    level, format = _output_config(body)
+    places = dict(_PLACES)
+    level, format = _output_config(body, places)
     effort = _effort(body, level)
     tool_choice, parallel = _tool_choice(body)
     prompt = Prompt(
@@ -57,7 +58,7 @@ def read_prompt(request: CreateRequest) -> Prompt:
         effort=effort,
         user=_user(body),
         service_tier=body.text("service_tier"),
-        places=dict(_PLACES),
+        places=places,
     )
     body.end()
     return msgspec.structs.replace(prompt, unplaced=tuple(unplaced))
@@ -102,16 +103,16 @@ def _tool_choice(body: Given) -> tuple[ToolChoice | None, bool | None]:
     return ToolChoice(_MODES[kind], names), None if alone is None else not alone
 
 
-def _output_config(body: Given) -> tuple[str, JsonFormat | None]:
+def _output_config(body: Given, places: dict[str, str]) -> tuple[str, JsonFormat | None]:
     """The level of effort, and the format of the answer, which an older beta had at the top of the body."""
     level, format = "", None
     if body.has("output_format"):
-        format = _format(body.object("output_format"))
+        format, places["format"] = _format(body.object("output_format")), "output_format"
     if body.has("output_config"):
         given = body.object("output_config")
         level = given.text("effort")
         if given.has("format"):
-            format = _format(given.object("format"))
+            format, places["format"] = _format(given.object("format")), _PLACES["format"]
         given.end()
     return level, format
 

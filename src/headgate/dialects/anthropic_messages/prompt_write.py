@@ -12,8 +12,10 @@ import msgspec
 
 from headgate.dialects import Written
 from headgate.dialects.anthropic_messages.message_write import write_messages
-from headgate.dialects.anthropic_messages.request import PATH
-from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMode
+from headgate.dialects.anthropic_messages.request import PATH, wants_thinking_back
+from headgate.dialects.calls import choice_of
+from headgate.dialects.schema import closed, described
+from headgate.prompt import Effort, Prompt, Tool, ToolChoice, ToolMode
 from headgate.request import UpstreamRequest
 
 OUTPUT_TOKENS_MAX: Final = 8192
@@ -29,7 +31,10 @@ _MODES: Final = {ToolMode.AUTO: "auto", ToolMode.NONE: "none", ToolMode.REQUIRED
 
 
 def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
-    """The request, and the paths of what it does not say."""
+    """The request, and the paths of what it does not say.
+
+    Raises `RequestError` ``invalid_request`` where there is nothing to answer.
+    """
     unsupported: list[str] = []
     system, messages = write_messages(prompt.messages, unsupported)
     body: dict[str, Any] = {"model": model, "max_tokens": _output_tokens(prompt)}
@@ -46,6 +51,8 @@ def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
     if prompt.choices != 1:
         unsupported.append(prompt.place("choices"))
     body |= _tools(prompt, unsupported) | _words(prompt, unsupported) | _output_config(prompt, unsupported)
+    if wants_thinking_back(messages, body.get("thinking")):
+        del body["thinking"]
     if stream:
         body["stream"] = True
     return Written(UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream), tuple(unsupported))
@@ -61,11 +68,13 @@ def _output_tokens(prompt: Prompt) -> int:
 
 def _tools(prompt: Prompt, unsupported: list[str]) -> dict[str, Any]:
     """``tools`` and ``tool_choice``. A choice among several tools is written by leaving out the others."""
-    choice = prompt.tool_choice
+    choice = choice_of(prompt, unsupported)
     tools = prompt.tools
     if choice is not None and len(choice.names) > (1 if choice.mode is ToolMode.REQUIRED else 0):
         tools = tuple([tool for tool in tools if tool.name in choice.names])
     if not tools:
+        if prompt.tools:  # none of those that were to be chosen from
+            unsupported.append(prompt.place("tool_choice"))
         return {}
     written: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
     shown = _tool_choice(choice) if choice is not None else {}
@@ -78,7 +87,8 @@ def _tool(tool: Tool) -> dict[str, Any]:
     written: dict[str, Any] = {"name": tool.name}
     if tool.description:
         written["description"] = tool.description
-    written["input_schema"] = {"type": "object"} | (tool.parameters or {"properties": {}})
+    schema = {"type": "object"} | (tool.parameters or {"properties": {}})
+    written["input_schema"] = closed(schema) if tool.strict else schema
     if tool.strict is not None:
         written["strict"] = tool.strict
     return written
@@ -119,13 +129,9 @@ def _output_config(prompt: Prompt, unsupported: list[str]) -> dict[str, Any]:
         if prompt.format.schema is None:
             unsupported.append(prompt.place("format"))
         else:
-            config["format"] = {"type": "json_schema", "schema": _schema(prompt.format, prompt.format.schema)}
+            schema = closed(described(prompt.format.schema, prompt.format.description))
+            config["format"] = {"type": "json_schema", "schema": schema}
     return written | ({"output_config": config} if config else {})
-
-
-def _schema(format: JsonFormat, schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema; a description that stood beside it goes into it. Its name is of no use, and it is always strict."""
-    return schema | ({"description": format.description} if format.description else {})
 
 
 def _effort(prompt: Prompt, effort: Effort, config: dict[str, Any], unsupported: list[str]) -> dict[str, Any]:

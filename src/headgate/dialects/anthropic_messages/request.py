@@ -43,6 +43,7 @@ _ITEMS: Final[dict[str, tuple[type, str]]] = {
     "stop_sequences": (str, "a string"),
 }
 _ROLES: Final = frozenset({"user", "assistant", "system"})
+_THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 _PICTURED: Final = frozenset({"image", "document"})
 
 
@@ -140,12 +141,29 @@ def write_request(request: CreateRequest, *, model: str, stream: bool) -> Upstre
     """The same request for a provider of the same dialect."""
     body = dict(request.body)
     body["model"] = model
-    body["messages"] = [_without_foreign_thinking(message) for message in body["messages"]]
+    given = [(message, _without_foreign_thinking(message)) for message in body["messages"]]
+    body["messages"] = [message for before, message in given if message is before or message["content"]]
+    changed = any(message is not before for before, message in given[-2:])
+    if changed and wants_thinking_back(body["messages"], body.get("thinking")):
+        del body["thinking"]
     if stream:
         body["stream"] = True
     else:
         body.pop("stream", None)
     return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream)
+
+
+def wants_thinking_back(messages: list[dict[str, Any]], thinking: Any) -> bool:
+    """Whether Anthropic would refuse to think with a budget: the turn that called for these results has no thinking."""
+    if type(thinking) is not dict or thinking.get("type") != "enabled" or len(messages) < 2:
+        return False
+    called, results = messages[-2:]
+    blocks = called["content"] if called["role"] == "assistant" else []
+    kinds = [block["type"] for block in blocks] if type(blocks) is list else []
+    only_results = type(results["content"]) is list and all(
+        block["type"] == "tool_result" for block in results["content"]
+    )
+    return "tool_use" in kinds and only_results and not _THINKING.intersection(kinds)
 
 
 def _without_foreign_thinking(message: dict[str, Any]) -> dict[str, Any]:

@@ -116,6 +116,8 @@ def _response(fields: dict[str, Any], at: str) -> tuple[str, bool]:
         ((name, value),) = fields.items()
         if type(value) is str and (name == "error" or name in _RESULTS):
             return value, name == "error"
+        if name == "error" and value:
+            return _json(value, at), True
     return _json(fields, at), False
 
 

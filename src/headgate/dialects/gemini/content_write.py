@@ -12,10 +12,8 @@ from typing import Any, Final
 
 from headgate.dialects.fields import JSON_ERRORS, MalformedError, read_json, storable
 from headgate.dialects.gemini.objects import arguments_object
+from headgate.dialects.gemini.request import FOREIGN_SIGNATURE
 from headgate.prompt import Audio, File, Image, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
-
-FOREIGN_SIGNATURE: Final = "skip_thought_signature_validator"
-"""Google's word for a call that no model of theirs has signed. Since Gemini 3 the first call of a turn must have one."""
 
 _INSTRUCTING: Final = (Role.SYSTEM, Role.DEVELOPER)
 _EXTENSIONS: Final = {
@@ -49,6 +47,8 @@ def write_messages(messages: Iterable[Message], unsupported: list[str], *, signs
         parts = writer.parts([part for message in run for part in message.parts])
         if parts:
             contents.append({"role": "model" if role is Role.ASSISTANT else "user", "parts": parts})
+    if system and not contents:  # the dialect wants a turn
+        return {"contents": [{"role": "user", "parts": system}]}
     instruction = {"systemInstruction": {"parts": system}} if system else {}
     return instruction | {"contents": contents}
 

@@ -54,6 +54,9 @@ def read_prompt(request: CreateRequest) -> Prompt:
     if config is not None:
         places |= {field: config.path(name) for field, name in _CONFIG_PLACES.items()}
         prompt = _config(prompt, config, places)
+        logprobs = config.path("responseLogprobs")
+        if config.flag("responseLogprobs"):
+            config.leave(logprobs)
         config.end()
     body.end()
     return msgspec.structs.replace(prompt, places=places, unplaced=tuple(unplaced))
@@ -67,8 +70,8 @@ def _config(prompt: Prompt, config: Given, places: dict[str, str]) -> Prompt:
         top_p=config.number("topP"),
         top_k=config.integer("topK"),
         seed=config.integer("seed"),
-        frequency_penalty=config.number("frequencyPenalty"),
-        presence_penalty=config.number("presencePenalty"),
+        frequency_penalty=config.number("frequencyPenalty") or None,  # 0 asks for nothing
+        presence_penalty=config.number("presencePenalty") or None,
         stop=config.strings("stopSequences"),
         choices=config.integer("candidateCount") or 1,
         format=_format(config, places),
@@ -112,11 +115,14 @@ def _format(config: Given, places: dict[str, str]) -> JsonFormat | None:
     if config.strings("responseModalities") not in ((), ("TEXT",)):
         config.leave(modalities)
     media_type = config.text("responseMimeType").lower()
+    where = config.path("responseJsonSchema" if config.has("responseJsonSchema") else "responseSchema")
     schema = _schema(config, "responseJsonSchema", "responseSchema")
     if media_type == JSON_TYPE:
         return JsonFormat(schema)
     if media_type not in ("", "text/plain"):
         config.leave(places["format"])
+    if schema is not None:
+        config.leave(where)
     return None
 
 

@@ -5,19 +5,19 @@ What Gemini has no word for is named by its place in the client's body and left 
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 
 from headgate.dialects import Written
+from headgate.dialects.calls import choice_of
 from headgate.dialects.gemini.content_write import write_messages
 from headgate.dialects.gemini.prompt_read import JSON_TYPE
-from headgate.dialects.gemini.request import bare_model, upstream_path
+from headgate.dialects.gemini.request import has_budgets, upstream_path
+from headgate.dialects.schema import described
 from headgate.prompt import Effort, Prompt, Tool, ToolChoice, ToolMode
 from headgate.request import UpstreamRequest
 
-_WITH_BUDGETS: Final = re.compile(r"gemini-[12](?:\.|-|$)")
 _NAMES: Final = {
     "output_tokens_max": "maxOutputTokens",
     "temperature": "temperature",
@@ -36,17 +36,12 @@ BUDGETS: Final = {"minimal": 1024, "low": 1024, "medium": 8192, "high": 24576}
 """What Google's own Chat Completions endpoint makes of the levels, for models that know budgets only."""
 
 
-def has_budgets(model: str) -> bool:
-    """Whether a model is older than Gemini 3: it thinks by budget, not by level, and signs no calls."""
-    return _WITH_BUDGETS.match(bare_model(model)) is not None
-
-
 def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
     unsupported: list[str] = []
     body = write_messages(prompt.messages, unsupported, signs=not has_budgets(model))
     if prompt.tools:
         body["tools"] = [{"functionDeclarations": [_tool(tool) for tool in prompt.tools]}]
-    choice = _tool_choice(prompt)
+    choice = _tool_choice(prompt, unsupported)
     if choice is not None:
         body["toolConfig"] = {"functionCallingConfig": choice}
     config = _config(prompt, model, unsupported)
@@ -70,7 +65,9 @@ def _config(prompt: Prompt, model: str, unsupported: list[str]) -> dict[str, Any
     if prompt.format is not None:
         config["responseMimeType"] = JSON_TYPE
         if prompt.format.schema is not None:
-            config["responseJsonSchema"] = prompt.format.schema
+            config["responseJsonSchema"] = described(prompt.format.schema, prompt.format.description)
+        elif prompt.format.description:
+            unsupported.append(prompt.place("format"))
     if prompt.effort is not None:
         thinking = _thinking(prompt, prompt.effort, model, unsupported)
         if thinking:
@@ -79,10 +76,12 @@ def _config(prompt: Prompt, model: str, unsupported: list[str]) -> dict[str, Any
 
 
 def _thinking(prompt: Prompt, effort: Effort, model: str, unsupported: list[str]) -> dict[str, Any]:
-    """How much to think. A budget is more exact than a level, and Gemini takes but one of them."""
+    """How much to think. Gemini takes a budget or a level: a budget is more exact, unless it is up to the model."""
     thinking: dict[str, Any] = {}
-    if effort.budget_tokens is not None:
+    if effort.budget_tokens is not None and not (effort.budget_tokens == -1 and effort.level):
         thinking["thinkingBudget"] = effort.budget_tokens
+        if effort.level not in ("", "none"):
+            unsupported.append(prompt.places.get("effort.level") or prompt.place("effort"))
     elif effort.level == "none":
         thinking["thinkingBudget"] = 0
     elif has_budgets(model) and effort.level in BUDGETS:
@@ -105,9 +104,10 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return shown
 
 
-def _tool_choice(prompt: Prompt) -> dict[str, Any] | None:
+def _tool_choice(prompt: Prompt, unsupported: list[str]) -> dict[str, Any] | None:
     """``functionCallingConfig``. Names narrow down ``ANY`` and ``VALIDATED`` only; the latter also means strictness."""
-    choice = prompt.tool_choice or ToolChoice(ToolMode.AUTO)
+    asked = choice_of(prompt, unsupported)
+    choice = asked or ToolChoice(ToolMode.AUTO)
     is_strict = any(tool.strict for tool in prompt.tools)
     if choice.mode is ToolMode.NONE:
         return {"mode": "NONE"}
@@ -116,5 +116,5 @@ def _tool_choice(prompt: Prompt) -> dict[str, Any] | None:
     elif choice.names or is_strict:
         mode = "VALIDATED"
     else:
-        return {"mode": "AUTO"} if prompt.tool_choice is not None else None
+        return {"mode": "AUTO"} if asked is not None else None
     return {"mode": mode} | ({"allowedFunctionNames": list(choice.names)} if choice.names else {})

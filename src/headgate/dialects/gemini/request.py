@@ -6,6 +6,7 @@ The body travels as it came; the types of what we act on are checked here, in ei
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,6 +21,9 @@ from headgate.dialects.given import invalid
 from headgate.errors import RequestError
 from headgate.request import CreateRequest, UpstreamRequest
 
+FOREIGN_SIGNATURE: Final = "skip_thought_signature_validator"
+"""Google's word for a call that no model of theirs has signed. Since Gemini 3 the first call of a turn must have one."""
+_WITH_BUDGETS: Final = re.compile(r"gemini-[12](?:\.|-|$)")
 CHOICES_MAX: Final = 128
 """Google's own limit for ``candidateCount`` is 8; a log may hold what other dialects ask for."""
 MODEL_CHARS_MAX: Final = 256
@@ -30,6 +34,8 @@ METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
 
 _COLLECTIONS: Final = ("models/", "tunedModels/")
 _TEXT_FIELDS: Final = ("systemInstruction", "contents", "tools")
+_CALLS: Final = ("functionCall", "function_call")
+_SIGNATURES: Final = ("thoughtSignature", "thought_signature")
 _OURS: Final = frozenset({"model", "stream"})
 """What the path says; Google's own clients send ``model`` in the body as well at times."""
 
@@ -98,6 +104,11 @@ def bare_model(name: str) -> str:
     return name.removeprefix("models/")
 
 
+def has_budgets(model: str) -> bool:
+    """Whether a model is older than Gemini 3: it thinks by budget, not by level, and signs no calls."""
+    return _WITH_BUDGETS.match(bare_model(model)) is not None
+
+
 def upstream_path(model: str, *, stream: bool) -> str:
     """Where a provider is asked, under its base URL."""
     name = bare_model(model)
@@ -107,9 +118,20 @@ def upstream_path(model: str, *, stream: bool) -> str:
 
 
 def write_request(request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
-    """The same request for a provider of the same dialect."""
+    """The same request for a provider of the same dialect. Gemini 3 wants calls signed, also those of other models."""
     body = {field: value for field, value in request.body.items() if field not in _OURS}
+    if not has_budgets(model) and "contents" in body:
+        body["contents"] = [_signed(content) for content in body["contents"]]
     return UpstreamRequest(path=upstream_path(model, stream=stream), body=msgspec.json.encode(body), stream=stream)
+
+
+def _signed(content: dict[str, Any]) -> dict[str, Any]:
+    """A model's turn whose first call is signed: a provider of another dialect made the one that is not."""
+    parts = content.get("parts") or []
+    at = next((at for at, part in enumerate(parts) if any(map(part.get, _CALLS))), None)
+    if content.get("role") != "model" or at is None or any(map(parts[at].get, _SIGNATURES)):
+        return content
+    return {**content, "parts": [*parts[:at], parts[at] | {"thoughtSignature": FOREIGN_SIGNATURE}, *parts[at + 1 :]]}
 
 
 def _object(body: bytes) -> dict[str, Any]:

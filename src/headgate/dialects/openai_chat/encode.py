@@ -14,6 +14,7 @@ from headgate.dialects.calls import made_up_call_id
 from headgate.dialects.compact import compact_json
 from headgate.dialects.openai_chat.objects import (
     NAME,
+    called,
     finish_word,
     reasoning_name,
     terminal_error,
@@ -61,7 +62,7 @@ class _Part:
         if self.field:
             return {self.field: text} | (extra or {})
         function = {"custom": {"input": text}} if self.is_custom else {"function": {"arguments": text}}
-        return {"tool_calls": [{"index": self.tool_index} | function | (extra or {})]}
+        return {"tool_calls": [{"index": self.tool_index} | called(function, extra or {})]}
 
 
 class StreamEncoder:
@@ -189,7 +190,7 @@ class StreamEncoder:
         self._tools[event.choice] = index + 1
         tool_id = event.tool_id or made_up_call_id(self._response_id, event.choice, event.part)
         call = {"index": index} | tool_call(tool_id, event.tool_name, "", extra)
-        return _Part(tool_index=index, is_custom="custom" in call), call
+        return _Part(tool_index=index, is_custom=call["type"] == "custom"), call
 
     def _terminal(self, seq: int, event: Terminal) -> bytes:
         if not event.status.successful:

@@ -20,6 +20,10 @@ from headgate.prompt import Audio, File, Image, Message, Part, Reasoning, Refusa
 FILE_TYPE: Final = "application/pdf"
 """Of a file whose data came without a media type: the only kind Chat Completions takes everywhere."""
 _REASONING_FIELDS: Final = ("reasoning_content", "reasoning")
+_BESIDE_TEXT: Final = ("reasoning_details", "annotations")
+"""What stood beside the text of an answer, and no model reads: OpenRouter's own form of reasoning, and citations."""
+_BESIDE_CALL: Final = ("index", "extra_content")
+"""The same of a call: where it stood in deltas, and what Gemini's endpoint wants to see again."""
 _PROMPTING: Final = {"system": Role.SYSTEM, "developer": Role.DEVELOPER, "user": Role.USER}
 
 
@@ -37,6 +41,7 @@ class _Reader:
         self._names: dict[str, str] = {}  # call id -> tool
         self._left: set[str] = set()  # ids of calls that are unplaced, and with them their results
         self._legacy: dict[str, str] = {}  # function name -> id made up for its last call
+        self._legacy_calls = 0
 
     def message(self, at: str, given: Given) -> Iterator[Message]:
         role = given.required_text("role")
@@ -58,7 +63,8 @@ class _Reader:
         return Message(role, tuple(self._content(at, given)), given.text("name"), at)
 
     def _assistant(self, at: str, given: Given) -> Message:
-        given.take("reasoning_details")  # reasoning in OpenRouter's own form, beside the text
+        for field in _BESIDE_TEXT:
+            given.take(field)
         thought = [(name, given.text(name)) for name in _REASONING_FIELDS]
         parts: list[Part] = []
         parts += [Reasoning(text, f"{at}.{name}") for name, text in thought if text][:1]
@@ -76,7 +82,8 @@ class _Reader:
             self._left.add(id)
             given.leave()
             return
-        given.take("index")  # as in the deltas of an answer that is sent back
+        for field in _BESIDE_CALL:
+            given.take(field)
         function = given.object("function")
         call = ToolCall(id, function.required_text("name"), _arguments(function), at)
         self._names[id] = call.name
@@ -86,7 +93,8 @@ class _Reader:
 
     def _legacy_call(self, at: str, given: Given) -> ToolCall:
         name = given.required_text("name")
-        id = self._legacy[name] = f"call_{len(self._legacy)}_{name}"
+        id = self._legacy[name] = f"call_{self._legacy_calls}_{name}"
+        self._legacy_calls += 1
         call = ToolCall(id, name, _arguments(given), at)
         given.end()
         return call
@@ -170,8 +178,8 @@ def _image(at: str, given: Given) -> Image:
         inner.end()
     if url[:5].lower() == "data:":
         media_type, data = data_url(url, path)
-        return Image(data=data, media_type=media_type, detail=detail, at=at)
-    return Image(url=_http_url(url, path), detail=detail, at=at)
+        return Image(data=data, media_type=media_type, detail=detail, at=f"{at}.image_url")
+    return Image(url=_http_url(url, path), detail=detail, at=f"{at}.image_url")
 
 
 def _file(at: str, given: Given) -> Iterator[File]:

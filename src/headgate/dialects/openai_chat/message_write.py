@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
+from headgate.dialects.calls import told, within
 from headgate.dialects.media import AUDIO_TYPES
 from headgate.prompt import Audio, File, Image, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 
@@ -20,6 +21,8 @@ _AUDIO_FORMATS: Final = {
     "audio/mp3": "mp3",
     **{media_type: format for format, media_type in AUDIO_TYPES.items()},
 }
+ID_CHARS_MAX: Final = 40
+"""Of the id of a call: OpenAI takes no longer one."""
 _EXTENSIONS: Final = {"application/pdf": "pdf", "text/plain": "txt"}
 
 
@@ -31,8 +34,8 @@ def write_messages(messages: Iterable[Message], unsupported: list[str], *, has_d
             joined = [part for message in run for part in message.parts]
             written += _assistant(joined, name, unsupported)
         elif role is Role.USER:
-            for message in run:
-                written += _user(message, unsupported)
+            turn = [item for message in run for item in _user(message, unsupported)]
+            written += sorted(turn, key=lambda item: item["role"] != "tool")
         else:
             word = "developer" if role is Role.DEVELOPER and has_developer else "system"
             written += [_prompting(word, message, unsupported) for message in run]
@@ -70,16 +73,15 @@ def _assistant(parts: list[Part], name: str, unsupported: list[str]) -> Iterator
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments}
+    return {"id": within(call.id, ID_CHARS_MAX), "type": "function", "function": function}
 
 
 def _result(result: ToolResult, unsupported: list[str]) -> dict[str, Any]:
-    if result.is_error:
-        unsupported.append(f"{result.at}.is_error")
     return {
         "role": "tool",
-        "tool_call_id": result.call_id,
-        "content": _content(_texts(result.content, unsupported)),
+        "tool_call_id": within(result.call_id, ID_CHARS_MAX),
+        "content": _content(_texts(told(result), unsupported)),
     }
 
 

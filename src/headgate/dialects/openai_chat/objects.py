@@ -40,9 +40,16 @@ def finish_word(done: ChoiceDone | None, status: Status, *, same_dialect: bool) 
 def tool_call(tool_id: str, name: str, arguments: str, extra: dict[str, Any]) -> dict[str, Any]:
     """A tool call. One that came as a custom tool's is shown as that: `extra` says its ``type``."""
     if extra.get("type") == "custom":
-        rest = {key: value for key, value in extra.items() if key != "type"}
-        return {"id": tool_id, "type": "custom", "custom": {"name": name, "input": arguments}} | rest
-    return {"id": tool_id, "type": "function", "function": {"name": name, "arguments": arguments}} | extra
+        return {"id": tool_id, "type": "custom"} | called({"custom": {"name": name, "input": arguments}}, extra)
+    return {"id": tool_id, "type": "function"} | called({"function": {"name": name, "arguments": arguments}}, extra)
+
+
+def called(function: dict[str, dict[str, Any]], extra: dict[str, Any]) -> dict[str, Any]:
+    """The one field that says what was called, and `extra` beside it and, under the same name, inside it."""
+    ((name, fields),) = function.items()
+    inside = extra.get(name)
+    beside = {key: value for key, value in extra.items() if key != name}
+    return {name: fields | inside if isinstance(inside, dict) else fields} | beside
 
 
 def reasoning_name(started: PartStarted) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate.assemble import accumulate
 from headgate.dialects.fields import MalformedError, kept, storable, typed
 from headgate.dialects.openai_chat.reasons import REASONS, normal
 from headgate.events import AnyEvent, ChoiceDone, Delta, Extra, PartDone, PartKind, PartStarted, Reason
@@ -18,6 +19,8 @@ WAITING_FIELDS_MAX: Final = 16
 REASONING_FIELD: Final = "reasoning_content"
 _REASONING_FIELDS: Final = (REASONING_FIELD, "reasoning")
 _TOOL_FIELDS: Final = frozenset({"index", "id", "function"})
+_FUNCTION_FIELDS: Final = frozenset({"name", "arguments"})
+_CUSTOM_FIELDS: Final = frozenset({"name", "input"})
 _PLACED_FIELDS: Final = frozenset({"role", "content", "refusal", "tool_calls"})
 
 
@@ -157,8 +160,9 @@ class Choice:
         if index is not None:
             self._calls_by_index[index] = call
         if call.part == _NOT_YET:
-            call.name, call.extra = name, call.extra | unknown
-            if not (name or arguments or len(call.extra) > WAITING_FIELDS_MAX):
+            call.name = name
+            accumulate(call.extra, unknown, strings_grow=True)
+            if not (name or arguments or _fields(call.extra) > WAITING_FIELDS_MAX):
                 return  # some servers give the name only after the id
             self._start_call(call, made)
             unknown = {}
@@ -188,17 +192,34 @@ class Choice:
         return call if call is not None and (not name or call.part == _NOT_YET) else None
 
 
+def _keep(name: str, found: dict[str, Any] | None, unknown: dict[str, Any]) -> None:
+    if found:
+        unknown[name] = found
+
+
+def _fields(extra: dict[str, Any]) -> int:
+    """How many fields there are, those inside the function included."""
+    inner = extra.get("function") or extra.get("custom") or {}
+    return len(extra) + (len(inner) if isinstance(inner, dict) else 0)
+
+
 def _is_text(item: Any) -> bool:
     return isinstance(item, dict) and type(item.get("text")) is str
 
 
 def _function(fields: dict[str, Any], unknown: dict[str, Any]) -> tuple[str, str]:
-    """Name and arguments of a tool call. A custom tool's name and input stand for them; its ``type`` is kept."""
+    """Name and arguments of a tool call. A custom tool's name and input stand for them; its ``type`` is kept.
+
+    What else stood beside the two goes into `unknown`, in an object of the same name.
+    """
     function = fields.get("function")
     if function is None and type(unknown.get("custom")) is dict:
         custom = unknown.pop("custom")
+        _keep("custom", kept(custom, _CUSTOM_FIELDS), unknown)
         function = {"name": custom.get("name"), "arguments": custom.get("input")}
-    function = typed(function or {}, dict, "a tool call's function")
+    else:
+        function = typed(function or {}, dict, "a tool call's function")
+        _keep("function", kept(function, _FUNCTION_FIELDS), unknown)
     arguments = function.get("arguments") or ""
     if type(arguments) is dict:  # some servers give the parsed object in whole answers
         arguments = msgspec.json.encode(kept(arguments, frozenset()) or {}).decode()

@@ -18,7 +18,14 @@ from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMo
 from headgate.request import CreateRequest
 
 _OURS: Final = ("model", "stream", "stream_options")
-_NEUTRAL: Final[dict[str, Any]] = {"store": False, "logprobs": False, "top_logprobs": 0, "modalities": ["text"]}
+_NEUTRAL: Final[dict[str, Any]] = {
+    "store": False,
+    "logprobs": False,
+    "top_logprobs": 0,
+    "modalities": ["text"],
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+}
 """Values that ask for what everybody gives."""
 _PLACES: Final = {
     "choices": "n",

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects import Written
+from headgate.dialects.calls import choice_of
 from headgate.dialects.openai_chat.message_write import write_messages
 from headgate.dialects.openai_chat.request import PATH
 from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMode
@@ -26,7 +27,6 @@ _SAME_NAME: Final = (
     "frequency_penalty",
     "presence_penalty",
     "user",
-    "metadata",
 )
 """Fields that Chat Completions calls as `Prompt` does."""
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
@@ -62,14 +62,20 @@ def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
         body["max_completion_tokens" if openais else "max_tokens"] = prompt.output_tokens_max
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
-    if prompt.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(prompt.tool_choice)
+    choice = choice_of(prompt, unsupported)
+    if choice is not None:
+        body["tool_choice"] = _tool_choice(choice)
     if prompt.stop:
         body["stop"] = list(prompt.stop)
     if prompt.choices != 1:
         body["n"] = prompt.choices
     if prompt.format is not None:
         body["response_format"] = _format(prompt.format)
+    if prompt.metadata:
+        if openais:  # they take it for what they store, and nothing is stored
+            unsupported.append(prompt.place("metadata"))
+        else:
+            body["metadata"] = prompt.metadata
     _words(prompt, body, unsupported)
     if stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
@@ -93,8 +99,10 @@ def _words(prompt: Prompt, body: dict[str, Any], unsupported: list[str]) -> None
 
 
 def _effort(prompt: Prompt, effort: Effort, body: dict[str, Any], unsupported: list[str]) -> None:
-    """``reasoning_effort``. A budget of 0 is the word ``none``, one of -1 is what happens without a word."""
-    level = effort.level or ("none" if effort.budget_tokens == 0 else "")
+    """``reasoning_effort``. A budget of 0 is the word ``none``, whatever the level; one of -1 is what happens without a word."""
+    level = "none" if effort.budget_tokens == 0 else effort.level
+    if level != effort.level and effort.level:
+        unsupported.append(_place(prompt, "effort.level"))
     if level in _EFFORTS:
         body["reasoning_effort"] = level
     elif level:

@@ -15,9 +15,9 @@ import msgspec
 from headgate.dialects.fields import INTEGER_MAX, MalformedError, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band
 from headgate.dialects.openai_responses.failures import failure_of_error, failure_of_event
-from headgate.dialects.openai_responses.grouping import CONTENT, HANDLERS, PLACE, SUMMARY, TOOLS, Items, index_of
+from headgate.dialects.openai_responses.grouping import CONTENT, HANDLERS, PLACE, SUMMARY, Items, index_of
 from headgate.dialects.openai_responses.objects import CANONICAL
-from headgate.dialects.openai_responses.output import ANNOTATION_ADDED, HOLDERS
+from headgate.dialects.openai_responses.output import ANNOTATION_ADDED, HOLDERS, TOOLS
 from headgate.dialects.openai_responses.parts import Part
 from headgate.errors import Failure
 from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Extra, Opaque, PartKind, Reason, Usage
@@ -258,6 +258,7 @@ def read_usage(usage: dict[str, Any]) -> Usage:
         cached_tokens=detail("input_tokens_details", "cached_tokens"),
         reasoning_tokens=detail("output_tokens_details", "reasoning_tokens"),
         provider=usage,
+        cache_write_tokens=detail("input_tokens_details", "cache_write_tokens"),
     )
 
 

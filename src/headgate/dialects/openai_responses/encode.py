@@ -3,6 +3,9 @@
 Every frame has a ``sequence_number``: the number of frames before it, which the log alone decides. The token path is
 `StreamEncoder._text`: everything of a frame that does not change between two tokens of a part is kept as bytes. The
 text itself is kept too, because a part, an item and the response each end with all of it.
+
+Whether an item is complete may only be known when the choice is done: the last one, and a call whose arguments are no
+JSON, wait for that with their ``output_item.done``.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from headgate.dialects.openai_responses.output import ITEM_ADDED, ITEM_DONE, NAM
 from headgate.events import (
     AnyEvent,
     AttemptStarted,
+    ChoiceDone,
     Delta,
     Extra,
     Opaque,
@@ -111,6 +115,7 @@ class StreamEncoder:
         self._same = False  # the answering attempt speaks this dialect: what else it said is shown
         self._lines: dict[int, _Line] = {}
         self._shown: set[int] = set()  # indices of items whose end was shown
+        self._waiting: dict[int, dict[str, Any]] = {}  # indices of items whose end waits -> fields beside the item
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
         if type(event) is Delta and (event.extra is None or not self._same):
@@ -149,6 +154,9 @@ class StreamEncoder:
                 return self._send(seq, self._delta(self._lines[event.part], event.text, event.extra))
             case PartDone() if event.part in self._lines:
                 return self._send(seq, self._part_done(self._lines[event.part], event.extra))
+            case ChoiceDone():
+                self._output.end(event.reason)
+                return self._send(seq, self._released(ended=True))
             case Opaque() if self._same and event.extra.response:
                 return self._send(seq, self._opaque(event.extra.response))
             case Retracted() if event.part in self._lines:
@@ -167,7 +175,7 @@ class StreamEncoder:
         words = _WORDS.get((event.kind, piece.at))
         line = self._lines[event.part] = _Line(item, piece, _CUSTOM if item.kind == "custom_tool_call" else words)
         unknown = (event.extra.response if event.extra and self._same else None) or {}
-        made: list[_Made] = []
+        made = self._released()
         if is_new:
             empty = item.shown(ended=False) | ({"content": []} if item.kind in ("message", "reasoning") else {})
             made.append((ITEM_ADDED, {"output_index": item.index, "item": empty} | ({} if piece.at else unknown)))
@@ -197,11 +205,25 @@ class StreamEncoder:
         if piece.at:
             done = f"{line.part_event}.done"
             made.append((done, line.place() | {"part": piece.shown()} | unknown.get(done, {})))
-        return made if item.announced else [*made, self._item_done(item, unknown.get(ITEM_DONE, {}), ended=ended)]
+        return made if item.announced else made + self._item_done(item, unknown.get(ITEM_DONE, {}), ended=ended)
 
-    def _item_done(self, item: Item, unknown: dict[str, Any], *, ended: bool = False) -> _Made:
+    def _item_done(self, item: Item, unknown: dict[str, Any], *, ended: bool = False) -> list[_Made]:
+        """The end of an item, unless it has to wait. `ended` says that nothing follows."""
         self._shown.add(item.index)
-        return ITEM_DONE, {"output_index": item.index, "item": item.shown(ended=ended)} | unknown
+        if not ended and self._output.may_be_cut(item):
+            self._waiting[item.index] = unknown
+            return []
+        return [(ITEM_DONE, {"output_index": item.index, "item": item.shown(ended=ended)} | unknown)]
+
+    def _released(self, *, ended: bool = False) -> list[_Made]:
+        """Ends of items that need not wait any longer, in the order in which they came."""
+        waiting, self._waiting = self._waiting, {}
+        made: list[_Made] = []
+        for index, unknown in waiting.items():
+            item = self._output.item(index)
+            assert item is not None
+            made += self._item_done(item, unknown, ended=ended)
+        return made
 
     def _opaque(self, event: dict[str, Any]) -> list[_Made]:
         """An event of the provider's, with the ids and the text of our log in it."""
@@ -211,9 +233,9 @@ class StreamEncoder:
         fields = {name: value for name, value in event.items() if name not in ("type", "item")}
         item = self._output.take(event) or self._output.item(event.get("output_index"))
         if kind == ITEM_DONE and item is not None:
-            return [self._item_done(item, fields)]
+            return self._item_done(item, fields)
         if kind == ITEM_ADDED and item is not None:
-            return [(kind, fields | {"item": item.shown(ended=False)})]
+            return [*self._released(), (kind, fields | {"item": item.shown(ended=False)})]
         if item is not None and "item_id" in fields:
             fields["item_id"] = item.id
         return [(kind, fields | {"item": event["item"]} if "item" in event else fields)]
@@ -227,14 +249,14 @@ class StreamEncoder:
         return told + self._text(seq, line, event.replacement) if event.replacement else told
 
     def _terminal(self, seq: int, event: Terminal) -> bytes:
-        made: list[_Made] = []
+        made = self._released(ended=True)
         if event.status.successful:
             for number, line in self._lines.items():
                 if not self._part(number).done:
                     made += self._part_done(line, None, ended=True)
             for item in self._output.in_order():
                 if item.announced and item.index not in self._shown:
-                    made.append(self._item_done(item, {}, ended=True))
+                    made += self._item_done(item, {}, ended=True)
         ending = _ENDINGS.get(event.status, "response.failed")
         made.append((ending, {"response": self._response()}))
         if not self._end_marker:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from headgate.dialects.fields import MalformedError, kept, storable, typed
-from headgate.dialects.openai_responses.output import HOLDERS, ITEM_ADDED, ITEM_DONE
+from headgate.dialects.openai_responses.output import HOLDERS, ITEM_ADDED, ITEM_DONE, TOOLS
 from headgate.dialects.openai_responses.parts import PARTS_MAX, Item, Part, Parts, part_fields, tool_fields
 from headgate.events import AnyEvent, Extra, Opaque, PartKind
 
@@ -20,7 +20,6 @@ INDEX_MAX: Final = 2**31
 CONTENT, SUMMARY = "content_index", "summary_index"
 PLACE: Final = frozenset({"type", "sequence_number", "obfuscation", "item_id", "output_index", "content_index"})
 """Fields of an event that say where it belongs, or nothing."""
-TOOLS: Final = frozenset({"function_call", "custom_tool_call"})
 _KINDS: Final = {
     "output_text": PartKind.TEXT,
     "text": PartKind.TEXT,

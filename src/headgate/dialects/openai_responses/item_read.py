@@ -68,7 +68,12 @@ def _function_call(at: str, given: Given, names: dict[str, str]) -> Message:
 
 def _function_call_output(at: str, given: Given, names: dict[str, str]) -> Message:
     call_id, name = given.required_text("call_id"), given.text("name")
-    content = [part for part in _content(given, "output") if isinstance(part, Text | Image | File)]
+    content: list[Text | Image | File] = []
+    for part in _content(given, "output"):
+        if isinstance(part, Text | Image | File):
+            content.append(part)
+        else:
+            given.unplaced.append(part.at)
     result = ToolResult(call_id, tuple(content), names.get(call_id) or name, at=at)
     return Message(Role.USER, (result,), at=at)
 
@@ -145,7 +150,8 @@ def _image(at: str, given: Given) -> Iterator[Image]:
 def _file(at: str, given: Given) -> Iterator[File]:
     """A file by URL, or as base64 with or without ``data:`` before it; text becomes plain text."""
     name, path = given.text("filename"), f"{at}.file_data"
-    given.take("detail")
+    if given.text("detail") not in ("", "auto"):
+        given.leave(f"{at}.detail")
     if given.has("file_url"):
         yield File(url=given.required_text("file_url"), name=name, at=at)
         return

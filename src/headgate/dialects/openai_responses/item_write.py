@@ -9,8 +9,11 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
+from headgate.dialects.calls import told, within
 from headgate.prompt import Audio, File, Image, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
 
+ID_CHARS_MAX: Final = 64
+"""Of the id of a call: OpenAI takes no longer one."""
 _EXTENSIONS: Final = {"application/pdf": "pdf", "text/plain": "txt", "text/markdown": "md"}
 
 
@@ -18,8 +21,9 @@ def write_items(messages: tuple[Message, ...], unsupported: list[str]) -> tuple[
     """Instructions and input items. Appends to `unsupported` the paths of parts this dialect has no word for."""
     instructions, items = "", []
     for number, message in enumerate(messages):
-        first = message.parts[0] if len(message.parts) == 1 else None
-        if number == 0 and message.role is Role.SYSTEM and isinstance(first, Text) and not message.name:
+        first = message.parts[0] if len(message.parts) == 1 and not message.name else None
+        # alone it stays an item, because the dialect wants one
+        if number == 0 and len(messages) > 1 and message.role is Role.SYSTEM and isinstance(first, Text):
             instructions = first.text
         else:
             items += _items(message, unsupported)
@@ -35,7 +39,7 @@ def _items(message: Message, unsupported: list[str]) -> list[dict[str, Any]]:
     for part in message.parts:
         if isinstance(part, ToolCall | ToolResult):
             _end_run(message.role, run, items)
-            items.append(_call(part) if isinstance(part, ToolCall) else _result(part, unsupported))
+            items.append(_call(part) if isinstance(part, ToolCall) else _result(part))
         elif not isinstance(part, Reasoning):
             shown = _content(message.role, part)
             if shown is None:
@@ -54,14 +58,13 @@ def _end_run(role: Role, run: list[dict[str, Any]], items: list[dict[str, Any]])
 
 
 def _call(call: ToolCall) -> dict[str, Any]:
-    return {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+    id = within(call.id, ID_CHARS_MAX)
+    return {"type": "function_call", "call_id": id, "name": call.name, "arguments": call.arguments}
 
 
-def _result(result: ToolResult, unsupported: list[str]) -> dict[str, Any]:
-    if result.is_error:
-        unsupported.append(f"{result.at}.is_error")
+def _result(result: ToolResult) -> dict[str, Any]:
     output: list[dict[str, Any]] = []
-    for part in result.content:
+    for part in told(result):
         shown = _content(Role.USER, part)
         if shown is not None:
             output.append(shown)
@@ -69,7 +72,7 @@ def _result(result: ToolResult, unsupported: list[str]) -> dict[str, Any]:
     one = not output or (len(output) == 1 and bool(texts))
     return {
         "type": "function_call_output",
-        "call_id": result.call_id,
+        "call_id": within(result.call_id, ID_CHARS_MAX),
         "output": "".join(texts) if one else output,
     }
 

@@ -115,7 +115,10 @@ def usage_object(usage: Usage, *, same_dialect: bool) -> dict[str, Any]:
     """The counts every reader is shown; in the same dialect with everything else the provider counted."""
     shown: dict[str, Any] = {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,

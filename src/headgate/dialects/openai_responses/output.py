@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from headgate.assemble import ChoiceFold, PartFold
 from headgate.dialects.calls import made_up_call_id
-from headgate.events import PartKind
+from headgate.dialects.fields import JSON_ERRORS, read_json
+from headgate.events import PartKind, Reason
 from headgate.ids import suffix
 
 NAME: Final = "openai-responses"
@@ -23,6 +24,9 @@ HOLDERS: Final = {"message": ("content",), "reasoning": ("summary", "content")}
 """Items that hold parts, and the fields they hold them in."""
 PREFIXES: Final = {"message": "msg", "reasoning": "rs", "function_call": "fc", "custom_tool_call": "ctc"}
 """What OpenAI wants the id of an item to begin with when a client sends it back."""
+TOOLS: Final = frozenset({"function_call", "custom_tool_call"})
+CUTTING: Final = frozenset({Reason.LENGTH, Reason.CONTENT_FILTER})
+"""Ends of an answer that is not whole: what was being said is incomplete."""
 _ITEM_OF_KIND: Final = {PartKind.TEXT: "message", PartKind.REFUSAL: "message", PartKind.REASONING: "reasoning"}
 
 
@@ -67,7 +71,7 @@ class Piece:
 class Item:
     """One output item. `fields` is what a provider of this dialect said of it; `announced` says that it also says its end."""
 
-    __slots__ = ("announced", "call_id", "ended", "fields", "id", "index", "kind", "pieces")
+    __slots__ = ("_has_json", "announced", "call_id", "cut", "ended", "fields", "id", "index", "kind", "pieces")
 
     def __init__(self, index: int, kind: str, id: str, fields: dict[str, Any], *, announced: bool) -> None:
         given = fields.get("id")
@@ -78,21 +82,38 @@ class Item:
         self.fields = fields
         self.announced = announced
         self.ended = False
+        self.cut = False
+        """The end of the answer cut it short; see `Output.end`."""
         self.pieces: list[Piece] = []
+        self._has_json: bool | None = None
+
+    @property
+    def has_json(self) -> bool:
+        """Whether the arguments of a call that is closed are whole."""
+        if self._has_json is None:
+            self._has_json = _is_json(self.pieces[0].part.text)
+        return self._has_json
 
     @property
     def closed(self) -> bool:
         return self.ended if self.announced else all(piece.part.done for piece in self.pieces)
 
+    def given(self) -> dict[str, Any]:
+        """What a provider of this dialect said of it, first and last."""
+        if self.pieces and self.kind not in HOLDERS:
+            return {**self.fields, **self.pieces[0].fields()}
+        return self.fields
+
     def shown(self, *, ended: bool) -> dict[str, Any]:
         """The item as far as it is known. `ended` says that nothing follows, so that what is open stays incomplete."""
-        fields = self.fields
-        if self.pieces and self.kind not in HOLDERS:
-            fields = {**fields, **self.pieces[0].fields()}
+        fields = self.given()
         extra = {name: value for name, value in fields.items() if name not in _OWN_FIELDS}
         if self.kind not in PREFIXES:
             return {"id": self.id, "type": self.kind, **{k: v for k, v in fields.items() if k not in ("id", "type")}}
-        status = (fields.get("status") or "completed") if self.closed else "incomplete" if ended else "in_progress"
+        if self.closed:
+            status = fields.get("status") or ("incomplete" if self.cut else "completed")
+        else:
+            status = "incomplete" if ended else "in_progress"
         if self.kind == "reasoning" and self.announced and not fields.get("status"):
             head = {"id": self.id, "type": self.kind}  # providers give it none, and take none back
         else:
@@ -130,6 +151,23 @@ class Output:
         self._next = 0
         self._pieces: dict[tuple[int, str, int], Piece] = {}
 
+    def may_be_cut(self, item: Item) -> bool:
+        """Whether the item, closed as it is, is incomplete if the answer is cut short now.
+
+        That is the last one, and a call whose arguments are no JSON yet. What a provider of this dialect says of an
+        item is believed, and of calls it says nothing but that they are incomplete.
+        """
+        if item.kind not in PREFIXES or item.given().get("status"):
+            return False
+        if item.kind == "function_call" and not item.has_json:
+            return True
+        return item.index == self._next - 1 and not (self.same_dialect and item.kind in TOOLS)
+
+    def end(self, reason: Reason) -> None:
+        """The choice ended; nothing follows."""
+        for item in self._items.values():
+            item.cut = reason in CUTTING and item.closed and self.may_be_cut(item)
+
     def in_order(self) -> list[Item]:
         return [self._items[index] for index in sorted(self._items)]
 
@@ -148,6 +186,8 @@ class Output:
         for event in events:
             if event.get("type") != ITEM_ADDED:
                 self.take(event)
+        if choice.done is not None:
+            self.end(choice.done.reason)
 
     def begin(self, number: int, part: PartFold) -> tuple[Item, Piece, bool] | None:
         """The item a part belongs to, its place there, and whether the item is new; None if it is nothing of ours."""
@@ -201,3 +241,14 @@ class Output:
         item = self._items[index] = Item(index, kind, id, fields, announced=announced)
         self._next = max(self._next, index + 1)
         return item
+
+
+def _is_json(text: str) -> bool:
+    """Whether arguments are whole; none at all are."""
+    if not text.strip():
+        return True
+    try:
+        read_json(text)
+    except JSON_ERRORS:
+        return False
+    return True

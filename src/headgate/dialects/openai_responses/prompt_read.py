@@ -18,7 +18,12 @@ from headgate.prompt import Effort, JsonFormat, Message, Prompt, Role, Text, Too
 from headgate.request import CreateRequest
 
 _OURS: Final = ("model", "stream", "stream_options", "store", "background", "background_options")
-_NEUTRAL: Final[dict[str, Any]] = {"truncation": "disabled", "top_logprobs": 0}
+_NEUTRAL: Final[dict[str, Any]] = {
+    "truncation": "disabled",
+    "top_logprobs": 0,
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+}
 """Values that ask for what everybody gives."""
 _PLACES: Final = {
     "output_tokens_max": "max_output_tokens",
@@ -47,6 +52,7 @@ def read_prompt(request: CreateRequest) -> Prompt:
     elif other not in ("", user):
         body.leave("user")
     format, verbosity = _text(body)
+    places = {**_PLACES, "user": user_at}
     prompt = Prompt(
         messages=(*_instructions(body), *read_items(body)),
         tools=tuple(_tools(body)),
@@ -58,12 +64,12 @@ def read_prompt(request: CreateRequest) -> Prompt:
         frequency_penalty=body.number("frequency_penalty"),
         presence_penalty=body.number("presence_penalty"),
         format=format,
-        effort=_effort(body),
+        effort=_effort(body, places),
         verbosity=verbosity,
         user=user,
         metadata=_metadata(body),
         service_tier=body.text("service_tier"),
-        places={**_PLACES, "user": user_at},
+        places=places,
     )
     body.end()
     return msgspec.structs.replace(prompt, unplaced=tuple(unplaced))
@@ -158,7 +164,7 @@ def _format(given: Given) -> JsonFormat | None:
     return found
 
 
-def _effort(body: Given) -> Effort | None:
+def _effort(body: Given, places: dict[str, str]) -> Effort | None:
     """``reasoning``. Any kind of summary shows the reasoning."""
     if not body.has("reasoning"):
         body.take("reasoning")
@@ -166,6 +172,8 @@ def _effort(body: Given) -> Effort | None:
     given = body.object("reasoning")
     level, summary = given.text("effort"), given.text("summary")
     older = given.text("generate_summary")
+    if older and not summary:
+        places["effort.shown"] = given.path("generate_summary")
     given.end()
     shown = True if summary or older else None
     return Effort(level, shown=shown) if level or shown else None

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects import Written
+from headgate.dialects.calls import choice_of, within
 from headgate.dialects.openai_responses.item_write import write_items
 from headgate.dialects.openai_responses.request import PATH
 from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMode
@@ -24,6 +25,8 @@ _VERBOSITIES: Final = frozenset({"low", "medium", "high"})
 _TIERS: Final = {tier: tier for tier in ("auto", "default", "flex", "scale", "priority", "fast", "ultrafast")} | {
     "standard_only": "default"  # Anthropic's word
 }
+USER_CHARS_MAX: Final = 64
+"""Of ``safety_identifier``; OpenAI wants a hash there anyway."""
 FORMAT_NAME: Final = "answer"
 """Name of a JSON schema whose client gave none; this dialect wants one."""
 
@@ -43,10 +46,11 @@ def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
         body["max_output_tokens"] = prompt.output_tokens_max
     if prompt.tools:
         body["tools"] = [_tool(tool) for tool in prompt.tools]
-    if prompt.tool_choice is not None:
-        body["tool_choice"] = _tool_choice(prompt.tool_choice)
+    choice = choice_of(prompt, unsupported)
+    if choice is not None:
+        body["tool_choice"] = _tool_choice(choice)
     if prompt.user:
-        body["safety_identifier"] = prompt.user
+        body["safety_identifier"] = within(prompt.user, USER_CHARS_MAX)
     text = _text(prompt, unsupported)
     if text:
         body["text"] = text
@@ -104,9 +108,11 @@ def _format(format: JsonFormat) -> dict[str, Any]:
 
 
 def _effort(prompt: Prompt, effort: Effort, body: dict[str, Any], unsupported: list[str]) -> None:
-    """``reasoning``. A budget of 0 is the word ``none``, one of -1 is what happens without a word."""
+    """``reasoning``. A budget of 0 is the word ``none``, whatever the level; one of -1 is what happens without a word."""
     reasoning: dict[str, Any] = {}
-    level = effort.level or ("none" if effort.budget_tokens == 0 else "")
+    level = "none" if effort.budget_tokens == 0 else effort.level
+    if level != effort.level and effort.level:
+        unsupported.append(_place(prompt, "effort.level"))
     if level in _EFFORTS:
         reasoning["effort"] = level
     elif level:
