@@ -6,12 +6,13 @@ import hashlib
 import json
 import re
 from itertools import accumulate
-from typing import Any, Final
+from typing import Final
 
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from headgate.assemble import Digester
+from headgate.dialects import ClientDialect, Dialect, client_dialects, dialects
 from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.dialects.transport import Lines
@@ -24,7 +25,18 @@ LOGS: Final = cases("logs")
 PROTOCOL: Final = ROOT.parents[1] / "PROTOCOL.md"
 BLOCK: Final = re.compile(r"<!-- (tests/golden/\S+) -->\n```[a-z]*\n(.*?)```", re.DOTALL)
 
+DIALECTS: Final = client_dialects()
+SHOWN: Final = [
+    (case, dialect)
+    for case in LOGS
+    for dialect in DIALECTS.values()
+    if (ROOT / "logs" / case / f"{dialect.name}.sse").exists()
+]
+
 every_log = pytest.mark.parametrize("case", LOGS)
+every_shown_log = pytest.mark.parametrize(
+    ("case", "dialect"), [pytest.param(case, dialect, id=f"{case}-{dialect.name}") for case, dialect in SHOWN]
+)
 
 
 def golden(case: str, name: str) -> bytes:
@@ -48,23 +60,33 @@ def test_native_ndjson_is_the_log_itself_without_what_was_taken_back(case: str) 
     assert data == golden(case, "log.ndjson")
 
 
-@every_log
-def test_chat_stream_of_a_log_is_the_golden_one(case: str) -> None:
-    assert b"".join(frames(OPENAI_CHAT.encoder(), log_of(case))) == golden(case, "openai-chat.sse")
+@every_shown_log
+def test_stream_of_a_log_is_the_golden_one(case: str, dialect: ClientDialect) -> None:
+    assert b"".join(frames(dialect.encoder(), log_of(case))) == golden(case, f"{dialect.name}.sse")
 
 
-@every_log
-def test_whole_chat_answer_of_a_log_is_the_golden_one(case: str) -> None:
-    terminal = terminal_of(case)
+@every_shown_log
+def test_whole_answer_of_a_log_is_the_golden_one(case: str, dialect: ClientDialect) -> None:
+    terminal, fold = terminal_of(case), fold_of(log_of(case))
     if terminal.status.successful:
-        assert OPENAI_CHAT.whole(fold_of(log_of(case))) == golden(case, "openai-chat.json")
+        assert dialect.whole(fold) == golden(case, f"{dialect.name}.json")
     else:
-        assert OPENAI_CHAT.terminal_error(terminal, same_dialect=True) == golden(case, "openai-chat.json")
+        same_dialect = fold.dialect == dialect.name
+        assert dialect.terminal_error(terminal, same_dialect=same_dialect) == golden(case, f"{dialect.name}.json")
+
+
+def test_every_log_is_worked_in_every_dialect_that_can_express_it() -> None:
+    expressible = set()
+    for case in LOGS:
+        started = fold_of(log_of(case)).started
+        assert started is not None
+        expressible |= {(case, name) for name, dialect in DIALECTS.items() if started.choices <= dialect.choices_max}
+    assert {(case, dialect.name) for case, dialect in SHOWN} == expressible
 
 
 @every_log
-@pytest.mark.parametrize("dialect", [NATIVE, OPENAI_CHAT], ids=lambda dialect: dialect.name)
-def test_stream_resumed_at_any_cursor_is_exactly_what_was_missing(case: str, dialect: Any) -> None:
+@pytest.mark.parametrize("dialect", dialects().values(), ids=lambda dialect: dialect.name)
+def test_stream_resumed_at_any_cursor_is_exactly_what_was_missing(case: str, dialect: Dialect) -> None:
     log = log_of(case)
     whole = frames(dialect.encoder(), log, knows=0)
     for cursor in range(len(log) + 1):

@@ -34,6 +34,7 @@ def _headgate(fold: Fold, started: ResponseStarted) -> dict[str, Any]:
                 "provider": a.provider,
                 "model": a.model,
                 "code": fold.ended[a.attempt].code if a.attempt in fold.ended else None,
+                "dropped": list(a.dropped),
             }
             for a in fold.attempts
         ],

@@ -16,7 +16,7 @@ from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from headgate.events import Status, Terminal
 from headgate.sse import SseDecoder
 from tests.unit.anthropic_messages.wire import SUCCESSES, decoded, frames, log
-from tests.unit.goldens import ROOT, cases, fold_of, log_of
+from tests.unit.goldens import cases, fold_of, log_of
 from tests.unit.goldens import frames as frames_of_reader
 
 EVENTS: Final[TypeAdapter[Any]] = TypeAdapter(RawMessageStreamEvent)
@@ -112,31 +112,6 @@ def test_every_status_is_among_them() -> None:
     terminals = [log_of(case)[-1][1] for case in OTHERS]
     found = {terminal.status for terminal in terminals if isinstance(terminal, Terminal)}
     assert found >= set(Status) - {Status.EXPIRED}
-
-
-@pytest.mark.parametrize(
-    "case", [case for case in cases("logs") if (ROOT / "logs" / case / "anthropic-messages.sse").exists()]
-)
-def test_log_worked_by_hand_has_the_golden_stream_and_message(case: str) -> None:
-    folder, numbered = ROOT / "logs" / case, log_of(case)
-    body = b"".join(frames_of_reader(ANTHROPIC_MESSAGES.encoder(), numbered))
-    assert body == (folder / "anthropic-messages.sse").read_bytes()
-    terminal = numbered[-1][1]
-    assert isinstance(terminal, Terminal)
-    if terminal.status.successful:
-        whole = ANTHROPIC_MESSAGES.whole(fold_of(numbered))
-    else:
-        whole = ANTHROPIC_MESSAGES.terminal_error(terminal, same_dialect=False)
-    assert whole == (folder / "anthropic-messages.json").read_bytes()
-
-
-@pytest.mark.parametrize("case", OTHERS)
-def test_stream_resumed_at_any_cursor_is_exactly_what_was_missing(case: str) -> None:
-    numbered = log_of(case)
-    at_once = frames_of_reader(ANTHROPIC_MESSAGES.encoder(), numbered, knows=0)
-    for cursor in range(len(numbered) + 1):
-        rest = frames_of_reader(ANTHROPIC_MESSAGES.encoder(), numbered, after=cursor, knows=0)
-        assert rest == [b""] * cursor + at_once[cursor:]
 
 
 def test_heartbeat_is_nothing_to_the_sdk() -> None:

@@ -11,7 +11,7 @@ from google.genai.errors import APIError
 from headgate.dialects.gemini import GEMINI
 from headgate.events import Terminal
 from tests.unit.gemini.logs import sdk_stream, sdk_whole
-from tests.unit.goldens import ROOT, cases, fold_of, frames, log_of
+from tests.unit.goldens import ROOT, cases, log_of
 
 LOGS: Final = [case for case in cases("logs") if (ROOT / "logs" / case / "gemini.sse").exists()]
 every_log = pytest.mark.parametrize("case", LOGS)
@@ -25,28 +25,6 @@ def terminal_of(case: str) -> Terminal:
     _, terminal = log_of(case)[-1]
     assert isinstance(terminal, Terminal)
     return terminal
-
-
-@every_log
-def test_stream_of_a_log_is_the_golden_one(case: str) -> None:
-    assert b"".join(frames(GEMINI.encoder(), log_of(case))) == golden(case, "gemini.sse")
-
-
-@every_log
-def test_whole_answer_of_a_log_is_the_golden_one(case: str) -> None:
-    terminal = terminal_of(case)
-    if terminal.status.successful:
-        assert GEMINI.whole(fold_of(log_of(case))) == golden(case, "gemini.json")
-    else:
-        assert GEMINI.terminal_error(terminal, same_dialect=False) == golden(case, "gemini.json")
-
-
-@every_log
-def test_stream_resumed_at_any_event_is_exactly_what_was_missing(case: str) -> None:
-    log = log_of(case)
-    whole = frames(GEMINI.encoder(), log, knows=0)
-    for cursor in range(len(log) + 1):
-        assert frames(GEMINI.encoder(), log, after=cursor, knows=0) == [b""] * cursor + whole[cursor:]
 
 
 @every_log

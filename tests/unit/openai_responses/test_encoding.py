@@ -46,23 +46,6 @@ CHAT: Final = "openai-chat"
 
 
 @every_log
-def test_stream_of_a_log_is_the_golden_one(case: str) -> None:
-    golden = (ROOT / "logs" / case / "openai-responses.sse").read_bytes()
-    assert b"".join(frames_of(OPENAI_RESPONSES.encoder(), log_of(case))) == golden
-
-
-@every_log
-def test_whole_answer_of_a_log_is_the_golden_one(case: str) -> None:
-    golden = (ROOT / "logs" / case / "openai-responses.json").read_bytes()
-    terminal = log_of(case)[-1][1]
-    assert isinstance(terminal, Terminal)
-    if terminal.status.successful:
-        assert OPENAI_RESPONSES.whole(fold_of(log_of(case))) == golden
-    else:
-        assert OPENAI_RESPONSES.terminal_error(terminal, same_dialect=False) == golden
-
-
-@every_log
 def test_object_of_a_response_is_that_of_its_stream(case: str) -> None:
     """But for the one word that no stream has."""
     last = frames((ROOT / "logs" / case / "openai-responses.sse").read_bytes())[-1]["response"]
@@ -78,15 +61,6 @@ def test_object_of_a_response_is_that_of_its_stream(case: str) -> None:
 def test_golden_frames_are_what_the_official_sdk_takes(case: str) -> None:
     for frame in frames((ROOT / "logs" / case / "openai-responses.sse").read_bytes()):
         EVENT.validate_python(frame, strict=True)
-
-
-@every_log
-def test_stream_resumed_at_any_cursor_is_exactly_what_was_missing(case: str) -> None:
-    numbered = log_of(case)
-    complete = frames_of(OPENAI_RESPONSES.encoder(), numbered, knows=0)
-    for cursor in range(len(numbered) + 1):
-        resumed = frames_of(OPENAI_RESPONSES.encoder(), numbered, after=cursor, knows=0)
-        assert resumed == [b""] * cursor + complete[cursor:]
 
 
 @every_log
