@@ -20,12 +20,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from headgate.configfile import Places, expand
 from headgate.errors import ConfigError
 
 SIMULATOR_URL: Final = "simulator:"
 """``base_url`` of the built-in simulator, which the gateway then starts on a free loopback port."""
 
-_ENV: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _NOT_IN_URL: Final = re.compile(r"[{}\s\x00-\x20\x7f]")
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _KEY_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
@@ -299,8 +299,8 @@ def parse(text: str, *, name: str = "config", environ: Mapping[str, str]) -> Con
     except tomllib.TOMLDecodeError as error:
         raise ConfigError([f"{name}: not TOML: {error}"]) from None
     problems: list[str] = []
-    places = _Places(text)
-    data = _expand(data, (), environ, problems)
+    places = Places(text)
+    data = expand(data, environ, problems)
     problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(data)]
     try:
         config = Config.model_validate(data)
@@ -374,64 +374,10 @@ def _target_problems(target: Any, known: set[str]) -> list[str]:
     return []
 
 
-def _expand(value: Any, location: tuple[str | int, ...], environ: Mapping[str, str], problems: list[str]) -> Any:
-    if isinstance(value, dict):
-        return {key: _expand(item, (*location, key), environ, problems) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_expand(item, (*location, index), environ, problems) for index, item in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-
-    def replace(match: re.Match[str]) -> str:
-        name = match.group(1)
-        if name not in environ:
-            problems.append(f"{_dotted(location)}: the environment has no variable {name}")
-        return environ.get(name, "unset")
-
-    return _ENV.sub(replace, value)
-
-
 def _say(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "unknown key"
     return str(item["msg"]).removeprefix("Value error, ")
-
-
-def _dotted(location: tuple[str | int, ...]) -> str:
-    text = ""
-    for step in location:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
-
-
-class _Places:
-    """Finds the line of a setting, which the TOML parser does not keep."""
-
-    _HEADER: Final = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.-]+)\s*\]\]?")
-    _KEY: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
-
-    def __init__(self, text: str) -> None:
-        self._lines: dict[str, int] = {}
-        table, counts = "", dict[str, int]()
-        for number, line in enumerate(text.splitlines(), 1):
-            header = self._HEADER.match(line)
-            key = self._KEY.match(line)
-            if header:
-                name = header.group(1)
-                table = name
-                if line.lstrip().startswith("[["):
-                    table = f"{name}[{counts.get(name, 0)}]"
-                    counts[name] = counts.get(name, 0) + 1
-                self._lines.setdefault(table, number)
-            elif key:
-                self._lines.setdefault(f"{table}.{key.group(1)}" if table else key.group(1), number)
-
-    def of(self, location: tuple[str | int, ...]) -> str:
-        for end in range(len(location), 0, -1):
-            line = self._lines.get(_dotted(location[:end]))
-            if line is not None:
-                return f"line {line}: {_dotted(location)}"
-        return _dotted(location)
 
 
 def match_route(routes: list[Route], model: str) -> Route | None:

@@ -11,32 +11,27 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Final
 
 from headgate import restart
 from headgate.clock import Clock
-from headgate.config import SIMULATOR_URL, Config, OnDisconnect, Route, match_route, target_model
-from headgate.context import Count, count, may_exceed, refusal
+from headgate.config import Config, OnDisconnect, Route
 from headgate.delivery import Farewell
-from headgate.dialects import ClientDialect, client_dialects, provider_dialects
-from headgate.dialects.translate import upstream_request
 from headgate.errors import RequestError, StoreError
 from headgate.events import Entry, ResponseStarted
 from headgate.hub import Hub
 from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.models import UNKNOWN, Limits, limits
-from headgate.producer import TICK_S, Producer, Target, asks_for_stream
+from headgate.producer import TICK_S, Producer
 from headgate.reader import StreamReader
-from headgate.request import CreateRequest, UpstreamRequest
+from headgate.request import CreateRequest
+from headgate.routing import Routing
 from headgate.stores import Record, Store, open_store
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
 from headgate.tokens import estimate, text_bytes
-from headgate.upstream import Pool, endpoint
 
 UPKEEP_S: Final = 0.5
 """How often housekeeping looks: checkpoints, heartbeats, a failed store."""
@@ -45,8 +40,6 @@ IDLE_POLL_S: Final = 0.02
 EXPIRE_S: Final = 30.0
 """How often expired responses are looked for."""
 
-RESOLVED_MAX: Final = 1_024
-"""Model names whose route is remembered; clients choose the names."""
 
 _logger = logger("gateway")
 
@@ -60,12 +53,9 @@ class Gateway:
         self.metrics = Metrics()
         self.draining = False
         self._config_version = config.version
-        self._own_limits = [Limits(m.match, m.context_tokens, m.output_tokens_max) for m in config.models]
         self._is_open = False
         self._recovering = False  # the store failed, and what was in flight then has no end yet
-        self._clients: dict[str, ClientDialect] = client_dialects()
-        self._targets: dict[str, dict[str, Target]] = {}  # by provider, then by dialect, its own first
-        self._resolved: dict[tuple[str, str], tuple[Route, Target]] = {}
+        self.routing = Routing(config)
         self._producers: dict[str, Producer] = {}
         self._accounts: dict[str, Account] = {}
         self._streams: set[StreamReader] = set()
@@ -93,7 +83,7 @@ class Gateway:
         commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
         self.journal = Journal(self._store, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure)
         self.hub = Hub(self._store, self.journal, self, self.clock)
-        self._targets = await self._build_targets()
+        await self.routing.open(self._stack)
         self._gauges()
         await self._store.record_config(self._config_version, self.config.public_json(), self.clock.wall())
         recovered = await restart.end_interrupted(self._store, self.journal, self, self.clock)
@@ -152,10 +142,9 @@ class Gateway:
     def create(self, request: CreateRequest, owner: str) -> Log:
         """Admit a request and begin to make its response. Raises `RequestError`. Attach a reader before the next await."""
         self._admit()
-        route, target = self.resolve(request.model, request.dialect)
+        route, target = self.routing.resolve(request.model, request.dialect)
         text = text_bytes(request.text)
-        self._check_fit(request, target, text)
-        upstream = self._translate(request, route, target)
+        upstream = self.routing.translate(request, route, target, text)
         if request.background:
             route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
         now = self.clock.wall()
@@ -203,68 +192,6 @@ class Gateway:
         self._accounts[response_id] = Account(self.metrics, started, target.provider.name, target.model)
         producer.start()
         return log
-
-    def resolve(self, model: str, dialect: str = "") -> tuple[Route, Target]:
-        """Where a model name leads a client of this dialect. Raises `RequestError` ``model_not_found``, which names what there is."""
-        found = self._resolved.get((model, dialect))
-        if found is None:
-            found = self._resolve(model, dialect)
-            if len(self._resolved) >= RESOLVED_MAX:
-                self._resolved.clear()
-            self._resolved[model, dialect] = found
-        return found
-
-    def _resolve(self, model: str, dialect: str) -> tuple[Route, Target]:
-        route = match_route(self.config.routes, model)
-        if route is None:
-            known = ", ".join(sorted({route.model for route in self.config.routes}))
-            message = f"No route leads from the model {model!r}. There are: {known}."
-            raise RequestError("model_not_found", message, param="model")
-        provider, upstream_model = target_model(route.to[0], model)
-        if upstream_model in (".", ".."):  # it may stand in the path of a URL
-            raise RequestError("model_not_found", f"{model!r} is no model's name.", param="model")
-        found = self._target(provider, dialect)
-        return route, replace(found, model=upstream_model, limits=limits(upstream_model, self._own_limits))
-
-    def _target(self, provider: str, dialect: str) -> Target:
-        """A provider in the client's dialect if it speaks that, else in its own."""
-        spoken = self._targets[provider]
-        return spoken.get(dialect) or next(iter(spoken.values()))
-
-    def count(self, request: CreateRequest) -> Count:
-        """How many input tokens the request has, for the model it names, if it does. Raises `RequestError`."""
-        known = self.resolve(request.model, request.dialect)[1].limits if request.model else UNKNOWN
-        return count(self._clients[request.dialect].read_prompt(request), known)
-
-    def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
-        """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
-        if not may_exceed(text, target.limits):
-            return
-        try:
-            prompt = self._clients[request.dialect].read_prompt(request)
-        except RequestError:  # a provider of the same dialect may know better
-            return
-        error = refusal(prompt, target.limits)
-        if error is not None:
-            raise error
-
-    def _translate(self, request: CreateRequest, route: Route, target: Target) -> UpstreamRequest:
-        try:
-            return upstream_request(
-                request,
-                self._clients[request.dialect],
-                target.dialect,
-                provider_name=target.provider.name,
-                model=target.model,
-                stream=asks_for_stream(request, route, target.provider),
-                may_drop=route.on_unsupported == "drop",
-            )
-        except RecursionError:
-            raise RequestError("invalid_request", "The request is nested too deeply.") from None
-
-    def provider(self, name: str) -> Target:
-        """A configured provider, for calls that are no responses; its model is empty."""
-        return self._target(name, "")
 
     def cancel(self, log: Log) -> bool:
         """Stop a response. False if it had ended already."""
@@ -414,32 +341,6 @@ class Gateway:
                 _logger.error("expiry failed", exc_info=fault)
                 continue
             self.metrics.counter("headgate_expired_responses_total").inc(count)
-
-    async def _build_targets(self) -> dict[str, dict[str, Target]]:
-        dialects = provider_dialects()
-        targets = {}
-        simulator_url = ""
-        for provider in self.config.providers:
-            base_url = provider.base_url
-            simulated = base_url == SIMULATOR_URL
-            if simulated:
-                simulator_url = simulator_url or await self._start_simulator()
-                base_url = simulator_url
-                base_url += dialects[provider.dialect].base_path
-            own = dialects[provider.dialect]
-            headers = own.headers(provider.own_key()) | provider.own_headers()
-            pool = Pool(endpoint(base_url, headers, query=provider.own_query(), through_proxy=not simulated))
-            self._stack.push_async_callback(pool.close)
-            spoken = dict.fromkeys((provider.dialect, *provider.also))
-            targets[provider.name] = {str(name): Target(provider, dialects[name], "", pool) for name in spoken}
-        return targets
-
-    async def _start_simulator(self) -> str:
-        from headgate.simulator import Simulator  # only who asks for the simulator loads it
-
-        simulator = await Simulator.start()
-        self._stack.push_async_callback(simulator.close)
-        return simulator.root
 
     def _gauges(self) -> None:
         gauge = self.metrics.gauge

@@ -15,13 +15,13 @@ PACKAGE: Final = Path(__file__).parents[2] / "src" / "headgate"
 
 LAYERS: Final = {
     # What everything may know.
-    "values": "__init__ events request prompt errors ids config",
+    "values": "__init__ events request prompt errors ids config configfile",
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery recovery seam models context tokens receipts dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream producer restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
-    "entry": "__main__ gateway app channel protocol server cli",
+    "entry": "__main__ gateway routing app channel protocol server cli",
     # Beside the gateway: uses it, or stands in for a provider or a client.
     "beside": "simulator client console demo",
 }

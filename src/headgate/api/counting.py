@@ -16,6 +16,6 @@ async def count_tokens(
     request = dialect.read_count(await read_body(gateway, exchange), model=model)
     if conversation.goes_on(request):
         request = await conversation.continued(gateway, request, owner)
-    counted = gateway.count(request)
+    counted = gateway.routing.count(request)
     headers = (("content-type", "application/json"), ("headgate-token-count", counted.method))
     await exchange.answer(200, headers, dialect.count_answer(counted.tokens))

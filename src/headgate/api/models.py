@@ -61,7 +61,7 @@ class Models:
 
     async def show(self, exchange: Exchange, name: str) -> None:
         """``GET /v1/models/{model}`` and ``/v1beta/models/{model}``."""
-        _, target = self._gateway.resolve(name)
+        _, target = self._gateway.routing.resolve(name)
         match client_dialect(exchange):
             case "gemini":
                 shown = _gemini_model(name)
@@ -90,7 +90,7 @@ class Models:
     async def _list_of(self, provider: str) -> list[str]:
         at, names = self._listed.get(provider, (0.0, []))
         if not at or time.monotonic() - at > MODELS_TTL_S:
-            target = self._gateway.provider(provider)
+            target = self._gateway.routing.provider(provider)
             names = target.dialect.read_models(await _Fetch().run(target.pool, target.dialect.models_path))
             self._listed[provider] = (time.monotonic(), names)
         return names

@@ -1,0 +1,128 @@
+"""Where requests go: the providers, the routes that lead to them, and what is sent there.
+
+A model name and the client's dialect lead to a `Target`; a request that fits it is written in its dialect. Nothing is
+sent here, and nothing of a response is known.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Final
+
+from headgate.config import SIMULATOR_URL, Config, Route, match_route, target_model
+from headgate.context import Count, count, may_exceed, refusal
+from headgate.dialects import ClientDialect, client_dialects, provider_dialects
+from headgate.dialects.translate import upstream_request
+from headgate.errors import RequestError
+from headgate.models import UNKNOWN, Limits, limits
+from headgate.producer import Target, asks_for_stream
+from headgate.request import CreateRequest, UpstreamRequest
+from headgate.upstream import Pool, endpoint
+
+RESOLVED_MAX: Final = 1_024
+"""Model names whose route is remembered; clients choose the names."""
+
+
+class Routing:
+    """The providers and routes of one configuration. `open` before use."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._clients: dict[str, ClientDialect] = client_dialects()
+        self._targets: dict[str, dict[str, Target]] = {}  # by provider, then by dialect, its own first
+        self._resolved: dict[tuple[str, str], tuple[Route, Target]] = {}
+        self._own_limits = [Limits(m.match, m.context_tokens, m.output_tokens_max) for m in config.models]
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        """Prepare a pool for each provider, and the simulator if one is; `stack` closes them. Raises `ConfigError`."""
+        dialects = provider_dialects()
+        simulator_url = ""
+        self._resolved.clear()
+        for provider in self._config.providers:
+            base_url = provider.base_url
+            simulated = base_url == SIMULATOR_URL
+            own = dialects[provider.dialect]
+            if simulated:
+                simulator_url = simulator_url or await _start_simulator(stack)
+                base_url = simulator_url + own.base_path
+            headers = own.headers(provider.own_key()) | provider.own_headers()
+            pool = Pool(endpoint(base_url, headers, query=provider.own_query(), through_proxy=not simulated))
+            stack.push_async_callback(pool.close)
+            spoken = dict.fromkeys((provider.dialect, *provider.also))
+            self._targets[provider.name] = {str(name): Target(provider, dialects[name], "", pool) for name in spoken}
+
+    def resolve(self, model: str, dialect: str = "") -> tuple[Route, Target]:
+        """Where a model name leads a client of this dialect. Raises `RequestError` ``model_not_found``, which names what there is."""
+        found = self._resolved.get((model, dialect))
+        if found is None:
+            found = self._resolve(model, dialect)
+            if len(self._resolved) >= RESOLVED_MAX:
+                self._resolved.clear()
+            self._resolved[model, dialect] = found
+        return found
+
+    def _resolve(self, model: str, dialect: str) -> tuple[Route, Target]:
+        route = match_route(self._config.routes, model)
+        if route is None:
+            known = ", ".join(sorted({route.model for route in self._config.routes}))
+            message = f"No route leads from the model {model!r}. There are: {known}."
+            raise RequestError("model_not_found", message, param="model")
+        provider, upstream_model = target_model(route.to[0], model)
+        if upstream_model in (".", ".."):  # it may stand in the path of a URL
+            raise RequestError("model_not_found", f"{model!r} is no model's name.", param="model")
+        found = self._target(provider, dialect)
+        return route, replace(found, model=upstream_model, limits=limits(upstream_model, self._own_limits))
+
+    def _target(self, provider: str, dialect: str) -> Target:
+        """A provider in the client's dialect if it speaks that, else in its own."""
+        spoken = self._targets[provider]
+        return spoken.get(dialect) or next(iter(spoken.values()))
+
+    def provider(self, name: str) -> Target:
+        """A configured provider, for calls that are no responses; its model is empty."""
+        return self._target(name, "")
+
+    def translate(self, request: CreateRequest, route: Route, target: Target, text: int) -> UpstreamRequest:
+        """What the provider is sent; `text` is how many bytes of UTF-8 the prompt has.
+
+        Raises `RequestError`: ``context_length_exceeded``, ``unsupported_field``, and what is wrong with the request itself.
+        """
+        self._check_fit(request, target, text)
+        try:
+            return upstream_request(
+                request,
+                self._clients[request.dialect],
+                target.dialect,
+                provider_name=target.provider.name,
+                model=target.model,
+                stream=asks_for_stream(request, route, target.provider),
+                may_drop=route.on_unsupported == "drop",
+            )
+        except RecursionError:
+            raise RequestError("invalid_request", "The request is nested too deeply.") from None
+
+    def count(self, request: CreateRequest) -> Count:
+        """How many input tokens the request has, for the model it names, if it does. Raises `RequestError`."""
+        known = self.resolve(request.model, request.dialect)[1].limits if request.model else UNKNOWN
+        return count(self._clients[request.dialect].read_prompt(request), known)
+
+    def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
+        """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
+        if not may_exceed(text, target.limits):
+            return
+        try:
+            prompt = self._clients[request.dialect].read_prompt(request)
+        except RequestError:  # a provider of the same dialect may know better
+            return
+        error = refusal(prompt, target.limits)
+        if error is not None:
+            raise error
+
+
+async def _start_simulator(stack: AsyncExitStack) -> str:
+    from headgate.simulator import Simulator  # only who asks for the simulator loads it
+
+    simulator = await Simulator.start()
+    stack.push_async_callback(simulator.close)
+    return simulator.root
