@@ -62,7 +62,7 @@ def test_refusal_of_another_dialect_is_text_and_the_reason_says_what_it_is() -> 
 
 def test_what_only_another_dialect_has_a_word_for_is_not_shown_and_leaves_no_gap() -> None:
     extra = Extra(delta={"type": "web_search_call"})
-    events = [
+    events: list[dict[str, Any]] = [
         *part(0, PartKind.OTHER, "{}", extra=extra),
         *part(1, PartKind.TEXT, "Hi"),
         *part(2, PartKind.OTHER, extra=extra),
@@ -294,3 +294,26 @@ def test_characters_that_clients_take_for_line_ends_are_escaped(character: str) 
     assert character.encode() not in frames(numbered)
     assert character.encode() not in ANTHROPIC_MESSAGES.whole(fold_of(numbered))
     assert whole(numbered)["content"][0]["text"] == f"a{character}b"
+
+
+def test_fields_beside_a_block_or_a_delta_stand_there_again() -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"id": "msg_1", "model": "claude", "content": [], "usage": {}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}, "of_start": 1},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Yes"}, "of_delta": [2]},
+        {"type": "content_block_stop", "index": 0, "of_stop": {"three": 3}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+        {"type": "message_stop"},
+    ]
+    decoder = ANTHROPIC_MESSAGES.stream_decoder(attempt=1, choices=1)
+    made: list[AnyEvent] = []
+    for event in events:
+        made += decoder.feed(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode())
+    made += decoder.finish()
+    given = {event["type"]: event for event in events}
+    for event in shown(log(made)):
+        if event["type"].startswith("content_block"):
+            assert event == given[event["type"]]
+    assert [
+        event for event in shown(log(made, provider=CHAT)) if set(event) & {"of_start", "of_delta", "of_stop"}
+    ] == []

@@ -16,12 +16,25 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+import msgspec
+
 from headgate.dialects.anthropic_messages.blocks import Blocks
 from headgate.dialects.anthropic_messages.failures import failure_in_band
 from headgate.dialects.anthropic_messages.objects import REASONS
 from headgate.dialects.fields import INTEGER_MAX, MalformedError, kept, typed
 from headgate.errors import Failure
-from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Extra, Opaque, Reason, Usage
+from headgate.events import (
+    AnyEvent,
+    AttemptDescribed,
+    ChoiceDone,
+    Delta,
+    Extra,
+    Opaque,
+    PartDone,
+    PartStarted,
+    Reason,
+    Usage,
+)
 
 DESCRIPTION_CHARS_MAX: Final = 1024
 """Of a model name or an id."""
@@ -41,6 +54,8 @@ _TYPE: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 """What the type of an event that is passed on looks like; it becomes a line of a frame."""
 _IDLE: Final = frozenset({"ping", "keepalive", "heartbeat"})
 """Events that only say that the connection lives: bytes are not progress."""
+_OF_A_DELTA: Final = frozenset({"type", "index", "delta"})
+_OF_A_BLOCK: Final = _OF_A_DELTA | {"content_block"}
 _STOP_FIELDS: Final = frozenset({"stop_reason"})
 _EVENT_FIELDS: Final = frozenset({"type", "delta", "usage"})
 
@@ -66,6 +81,8 @@ class MessageAnswer:
                 self.failure = failure_in_band(value)
         elif value.get("type") == "content_block_delta":
             self._blocks.delta(_index(value), typed(value.get("delta"), dict, "a delta"), made)
+            if len(value) > len(_OF_A_DELTA):
+                _carry(value, made)
             if self.finished:
                 self._refuse_more(made)
         else:
@@ -104,10 +121,12 @@ class MessageAnswer:
             case "content_block_start":
                 block = typed(value.get("content_block"), dict, "a block")
                 self._blocks.start(_index(value), block, made)
+                _carry(value, made)
                 self._refuse_more(made)
                 self._describe({"model": _successor(block)}, None, made)
             case "content_block_stop":
                 self._blocks.stop(_index(value), made)
+                _carry(value, made)
             case "message_delta":
                 self._message_delta(value, made)
             case "message_stop":
@@ -180,6 +199,15 @@ class MessageAnswer:
             return []
         self._usage_given = self._usage
         return [self._usage]
+
+
+def _carry(event: dict[str, Any], made: list[AnyEvent]) -> None:
+    """Put fields that stood beside a block or a delta onto the last event that was made of it."""
+    beside = kept(event, _OF_A_BLOCK)
+    last = made[-1] if made else None
+    if beside and isinstance(last, PartStarted | Delta | PartDone):
+        own = last.extra or Extra()
+        made[-1] = msgspec.structs.replace(last, extra=Extra(beside, own.choice, own.delta))
 
 
 def _successor(block: dict[str, Any]) -> Any:

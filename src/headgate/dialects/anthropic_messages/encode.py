@@ -168,7 +168,9 @@ class StreamEncoder:
         frames = self._begin()
         block = self._blocks[event.part] = _Block(len(self._blocks), SHAPES[event.kind])
         shown = empty_block(self._started.id, event, same_dialect=self._same)
-        frames.append(_frame("content_block_start", {"index": block.index, "content_block": shown}))
+        frames.append(
+            _frame("content_block_start", {"index": block.index, "content_block": shown} | self._beside_of(event))
+        )
         if self._current is None:
             self._current = block
         else:
@@ -177,13 +179,13 @@ class StreamEncoder:
 
     def _delta(self, seq: int, block: _Block, event: Delta) -> bytes:
         """A delta of a block whose turn it is not, one that is more than text, or one that is less."""
-        fields = delta_of(event.extra) if self._same else {}
+        fields, beside = (delta_of(event.extra) if self._same else {}), self._beside_of(event)
         frames = []
         if fields.get("type", block.shape.delta) == block.shape.delta:
-            if event.text or fields:
-                frames = [_delta(block, {"type": block.shape.delta, block.shape.field: event.text} | fields)]
+            if event.text or fields or beside:
+                frames = [_delta(block, {"type": block.shape.delta, block.shape.field: event.text} | fields, beside)]
         else:  # a delta of its own kind
-            frames = ([_text(block, event.text)] if event.text else []) + [_delta(block, fields)]
+            frames = ([_text(block, event.text)] if event.text else []) + [_delta(block, fields, beside)]
         return self._show(seq, block, frames)
 
     def _part_done(self, seq: int, event: PartDone) -> bytes:
@@ -193,11 +195,15 @@ class StreamEncoder:
         block.done = True
         signature = delta_of(event.extra) if self._same else {}
         frames = [_delta(block, signature)] if signature else []
-        frames.append(_stop(block))
+        frames.append(_stop(block, self._beside_of(event)))
         if block is self._current:
             frames += self._next()
             return _numbered(seq, frames)
         return self._show(seq, block, frames)
+
+    def _beside_of(self, event: PartStarted | Delta | PartDone) -> dict[str, Any]:
+        """What stood beside the block or the delta in the provider's event."""
+        return (event.extra.response if self._same and event.extra is not None else None) or {}
 
     def _show(self, seq: int, block: _Block, frames: list[bytes]) -> bytes:
         """The frames, or nothing yet if another block is open."""
@@ -239,16 +245,16 @@ def _frame(name: str, fields: dict[str, Any]) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (name.encode(), compact_json({"type": name} | fields))
 
 
-def _delta(block: _Block, delta: dict[str, Any]) -> bytes:
-    return _frame("content_block_delta", {"index": block.index, "delta": delta})
+def _delta(block: _Block, delta: dict[str, Any], beside: dict[str, Any] | None = None) -> bytes:
+    return _frame("content_block_delta", {"index": block.index, "delta": delta} | (beside or {}))
 
 
 def _text(block: _Block, text: str) -> bytes:
     return block.head + compact_json(text) + block.tail
 
 
-def _stop(block: _Block) -> bytes:
-    return _frame("content_block_stop", {"index": block.index})
+def _stop(block: _Block, beside: dict[str, Any] | None = None) -> bytes:
+    return _frame("content_block_stop", {"index": block.index} | (beside or {}))
 
 
 def _numbered(seq: int, frames: list[bytes]) -> bytes:
