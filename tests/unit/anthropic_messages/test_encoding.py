@@ -62,7 +62,7 @@ def test_refusal_of_another_dialect_is_text_and_the_reason_says_what_it_is() -> 
 
 def test_what_only_another_dialect_has_a_word_for_is_not_shown_and_leaves_no_gap() -> None:
     extra = Extra(delta={"type": "web_search_call"})
-    events: list[dict[str, Any]] = [
+    events = [
         *part(0, PartKind.OTHER, "{}", extra=extra),
         *part(1, PartKind.TEXT, "Hi"),
         *part(2, PartKind.OTHER, extra=extra),
