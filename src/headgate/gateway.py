@@ -17,7 +17,7 @@ from headgate import restart
 from headgate.clock import Clock
 from headgate.config import Config, OnDisconnect, Route
 from headgate.delivery import Farewell
-from headgate.errors import RequestError, StoreError
+from headgate.errors import RequestError, StoreError, store_unavailable
 from headgate.events import Entry, ResponseStarted
 from headgate.hub import Hub
 from headgate.ids import new_response_id
@@ -258,9 +258,7 @@ class Gateway:
                 "draining", "The gateway is shutting down; try another one.", headers={"retry-after": "1"}
             )
         if self.journal.failed is not None or self._recovering:
-            raise RequestError(
-                "store_unavailable", "The gateway's store does not accept writes.", headers={"retry-after": "5"}
-            )
+            raise store_unavailable()
         if len(self._producers) >= self.config.server.open_responses_max:
             raise RequestError(
                 "overloaded", "The gateway is at its limit of open responses.", headers={"retry-after": "1"}

@@ -42,7 +42,7 @@ LANES_MAX: Final = 32
 """Lanes of one connection that are busy at once: HTTP clients have about as many connections."""
 NAME_CHARS_MAX: Final = 128
 
-FOLLOW_FIELDS: Final[tuple[str, ...]] = ("dialect", "after", "after_frames", "include_usage")
+FOLLOW_FIELDS: Final[tuple[str, ...]] = ("dialect", "after", "after_frames", "include_usage", "extensions")
 """Of ``response.follow``: what the query says in its HTTP twin."""
 
 _CLIENTS: Final = client_dialects()
@@ -107,7 +107,7 @@ class Lanes:
         dialect = asked_dialect(query)
         check_cursors(query, query.get("after"))
         cursor = parse_cursor(query["after"], last_seq=log.committed_seq) if query.get("after") else 0
-        encoder = asked_encoder(query, dialect, _own_encoder(dialect))
+        encoder = asked_encoder(query, dialect, end_marker=False)  # to its SDK every message is an event
         if cursor or "after_frames" in query:
             self._gateway.metrics.counter("headgate_resumes_total", dialect.name).inc()
         started = await self._gateway.hub.started(log)
@@ -192,7 +192,7 @@ class Lanes:
         if conversation.goes_on(request):
             request = await conversation.continued(self._gateway, request, self._owner)
         log = self._gateway.create(request, self._owner)
-        reader = self._reader(log, dialect, _own_encoder(dialect) or dialect.encoder())
+        reader = self._reader(log, dialect, asked_encoder({}, dialect, end_marker=False))
         if "dialect" not in message:
             return reader, b""  # its frames say which response they are of
         return reader, msgspec.json.encode({"type": "headgate.created", "response_id": log.id})
@@ -235,11 +235,6 @@ class Lanes:
             self.disconnect()
         except ClientStalledError as stalled:
             raise CutError from stalled
-
-
-def _own_encoder(dialect: Dialect) -> StreamEncoder | None:
-    """On a WebSocket the Responses dialect has no end marker: its SDK takes every message for an event."""
-    return OPENAI_RESPONSES.encoder(end_marker=False) if dialect is OPENAI_RESPONSES else None
 
 
 def _read(data: bytes) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.api.exchange import Exchange
 from headgate.config import Route, match_route
+from headgate.dialects.gemini.request import model_object
 from headgate.errors import Failure
 from headgate.gateway import Gateway
 from headgate.upstream import Pool
@@ -50,7 +51,7 @@ class Models:
         names = sorted((await self._names()).items())
         match client_dialect(exchange):
             case "gemini":
-                listed: dict[str, Any] = {"models": [_gemini_model(name) for name, _ in names]}
+                listed: dict[str, Any] = {"models": [model_object(name) for name, _ in names]}
             case "anthropic-messages":
                 first, last = (names[0][0], names[-1][0]) if names else (None, None)
                 data = [_anthropic_model(name) for name, _ in names]
@@ -64,7 +65,7 @@ class Models:
         _, target = self._gateway.routing.resolve(name)
         match client_dialect(exchange):
             case "gemini":
-                shown = _gemini_model(name)
+                shown = model_object(name)
             case "anthropic-messages":
                 shown = _anthropic_model(name)
             case _:
@@ -106,11 +107,6 @@ def _openai_model(name: str, owner: str) -> dict[str, Any]:
 
 def _anthropic_model(name: str) -> dict[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-
-
-def _gemini_model(name: str) -> dict[str, Any]:
-    actions = ["generateContent", "countTokens"]
-    return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": actions}
 
 
 class _Fetch:

@@ -93,9 +93,16 @@ def asked_dialect(query: dict[str, str]) -> Dialect:
     return dialect
 
 
-def asked_encoder(query: dict[str, str], dialect: Dialect, encoder: StreamEncoder | None = None) -> StreamEncoder:
-    """An encoder of this dialect, without the frames that ``?after_frames=`` says the client has."""
-    encoder = encoder or dialect.encoder(include_usage=boolean(query, "include_usage"))
+def asked_encoder(query: dict[str, str], dialect: Dialect, *, end_marker: bool = True) -> StreamEncoder:
+    """An encoder of this dialect, without the frames that ``?after_frames=`` says the client has.
+
+    Events of ours among those of the Responses dialect are for who asks with ``?extensions=true``.
+    """
+    extensions = boolean(query, "extensions")
+    if dialect is OPENAI_RESPONSES:
+        encoder: StreamEncoder = OPENAI_RESPONSES.encoder(extensions=bool(extensions), end_marker=end_marker)
+    else:
+        encoder = dialect.encoder(include_usage=boolean(query, "include_usage"))
     frames = count(query, "after_frames")
     return Skip(encoder, frames) if frames else encoder
 

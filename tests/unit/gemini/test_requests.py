@@ -14,7 +14,6 @@ from headgate.dialects.gemini.request import (
     FOREIGN_SIGNATURE,
     MODEL_CHARS_MAX,
     model_object,
-    models_answer,
 )
 from headgate.errors import RequestError
 from headgate.request import CreateRequest
@@ -134,9 +133,9 @@ def test_credential_is_a_header() -> None:
 
 
 def test_models_are_listed_as_the_sdk_reads_them() -> None:
-    shown = json.loads(models_answer(["gemini-x", "gpt-5"]))
+    shown = {"models": [model_object(name) for name in ("gemini-x", "gpt-5")]}
     assert [model["name"] for model in shown["models"]] == ["models/gemini-x", "models/gpt-5"]
-    assert GEMINI.read_models(models_answer(["gemini-x", "gpt-5"])) == ["gemini-x", "gpt-5"]
+    assert GEMINI.read_models(json.dumps(shown).encode()) == ["gemini-x", "gpt-5"]
     assert types.Model(name=model_object("m")["name"], display_name=model_object("m")["displayName"])
 
 

@@ -9,6 +9,7 @@ import pytest
 from openai import omit
 from openai.lib.streaming.responses._responses import ResponseStreamState
 
+from headgate.api.responses import asked_encoder
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.dialects.response_object import response_object
 from headgate.events import (
@@ -335,7 +336,7 @@ def test_no_event_of_a_provider_passes_for_an_end_of_ours(type: Any) -> None:
 def test_retraction_is_told_to_who_asked() -> None:
     numbered = log_of("retraction")
     plain = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(), numbered)))
-    told = frames(b"".join(frames_of(OPENAI_RESPONSES.encoder(extensions=True), numbered)))
+    told = frames(b"".join(frames_of(asked_encoder({"extensions": "true"}, OPENAI_RESPONSES), numbered)))
     (retracted,) = [frame for frame in told if frame["type"] == "headgate.retracted"]
     event = next(event for _, event in numbered if isinstance(event, Retracted))
     assert (retracted["from_char"], retracted["reason"]) == (event.from_char, event.reason)

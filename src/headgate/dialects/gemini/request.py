@@ -7,7 +7,6 @@ The body travels as it came; the types of what we act on are checked here, in ei
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -74,11 +73,6 @@ def count_answer(tokens: int) -> bytes:
 def model_object(name: str) -> dict[str, Any]:
     """A model as ``GET /v1beta/models/{model}`` shows it."""
     return {"name": f"models/{name}", "displayName": name, "supportedGenerationMethods": list(METHODS)}
-
-
-def models_answer(names: Iterable[str]) -> bytes:
-    """The list that ``GET /v1beta/models`` answers with."""
-    return compact_json({"models": [model_object(name) for name in names]})
 
 
 def read_models(body: bytes) -> list[str]:
