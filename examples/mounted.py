@@ -16,13 +16,13 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from headgate import config
+from headgate import configfile
 from headgate.app import create_app
 from headgate.gateway import Gateway
 from headgate.telemetry import logs
 
 path = os.environ.get("HEADGATE_CONFIG")
-gateway = Gateway(config.load(path) if path else config.default(os.environ))
+gateway = Gateway(configfile.load(path) if path else configfile.default(os.environ))
 logs.setup(style=gateway.config.logging.format, level=gateway.config.logging.level)  # or your own handlers
 
 

@@ -2,7 +2,7 @@
 
 Serve it with `headgate.server`, or mount it into another application:
 
-    gateway = Gateway(config.load("headgate.toml"))
+    gateway = Gateway(configfile.load("headgate.toml"))
     app.mount("/llm", headgate.app.create_app(gateway))      # and `async with gateway:` in that app's lifespan
 
 It speaks bare ASGI: Starlette's router and request objects cost more than the whole work on a token.

@@ -11,10 +11,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headgate import __version__
-from headgate import config as configuration
+from headgate import __version__, configfile
 from headgate.api.callers import hash_key
-from headgate.config import Config
+from headgate.config import Config, is_loopback
 from headgate.errors import ConfigError
 from headgate.telemetry import logs
 
@@ -54,7 +53,7 @@ def _root(
 
 def _load(path: Path | None) -> Config:
     try:
-        return configuration.load(path) if path else configuration.default(os.environ)
+        return configfile.load(path) if path else configfile.default(os.environ)
     except ConfigError as error:
         for problem in error.problems:
             _err.print(problem, markup=False, soft_wrap=True)
@@ -64,7 +63,7 @@ def _load(path: Path | None) -> Config:
 def _override(config: Config, host: str | None, port: int | None) -> Config:
     changes = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     config = config.model_copy(update={"server": config.server.model_copy(update=changes)})
-    if not configuration.is_loopback(config.server.host) and not config.keys:
+    if not is_loopback(config.server.host) and not config.keys:
         problem = (
             f"{config.server.host} is not loopback: add [[keys]] to the configuration first, or anybody could use it."
         )

@@ -1,54 +1,27 @@
-"""The configuration: one TOML file, checked in full before anything starts.
-
-``${NAME}`` in any string is replaced from the environment; unknown keys are errors; every problem names its place,
-and all are reported at once. Settings are read here and nowhere else.
-"""
+"""The settings, a record for each table of the configuration. `headgate.configfile` reads them."""
 
 from __future__ import annotations
 
 import fnmatch
 import hashlib
 import ipaddress
-import os
 import re
-import tomllib
-from collections.abc import Mapping
 from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
-from headgate.configfile import Places, expand
-from headgate.errors import ConfigError
+from headgate.policies import DEFAULT, NONE, Policy
+from headgate.section import Name, Seconds, Secret, Section
 
 SIMULATOR_URL: Final = "simulator:"
 """``base_url`` of the built-in simulator, which the gateway then starts on a free loopback port."""
 
 _NOT_IN_URL: Final = re.compile(r"[{}\s\x00-\x20\x7f]")
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _KEY_HASH: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HOP_HEADERS: Final = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding"})
-
-KNOWN_PROVIDERS: Final = (
-    # name, dialects, key variable, base URL, model globs that lead there without a prefix
-    (
-        "openai",
-        ("openai-chat", "openai-responses"),
-        "OPENAI_API_KEY",
-        "https://api.openai.com/v1",
-        ("gpt-*", "o1*", "o3*", "o4*", "chatgpt-*"),
-    ),
-    ("anthropic", ("anthropic-messages",), "ANTHROPIC_API_KEY", "https://api.anthropic.com", ("claude-*",)),
-    ("gemini", ("gemini",), "GEMINI_API_KEY", "https://generativelanguage.googleapis.com", ("gemini-*", "gemma-*")),
-    ("groq", ("openai-chat",), "GROQ_API_KEY", "https://api.groq.com/openai/v1", ()),
-    ("mistral", ("openai-chat",), "MISTRAL_API_KEY", "https://api.mistral.ai/v1", ("mistral-*", "codestral-*")),
-    ("deepseek", ("openai-chat",), "DEEPSEEK_API_KEY", "https://api.deepseek.com/v1", ("deepseek-*",)),
-    ("openrouter", ("openai-chat",), "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", ()),
-)
-"""Providers that come in by themselves, without a configuration file, when their usual key variable is set."""
 
 
 class OnDisconnect(StrEnum):
@@ -57,12 +30,6 @@ class OnDisconnect(StrEnum):
     CANCEL = "cancel"
     CONTINUE = "continue"
     DRAIN = "drain"
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError("must be 1 to 64 of a-z 0-9 _ . -, beginning with a letter or digit")
-    return value
 
 
 def _base_url(value: str) -> str:
@@ -89,34 +56,16 @@ def _header(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
     return value
 
 
-def _printable_secret(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().isprintable() or not value.get_secret_value().isascii():
-        raise ValueError("must be printable ASCII")
-    return value
-
-
 def _key_hash(value: str) -> str:
     if not _KEY_HASH.fullmatch(value):
         raise ValueError("must be sha256: and 64 hex digits, as `headgate keys hash` prints it")
     return value
 
 
-def _policy(value: str) -> str:
-    if value != "none":
-        raise ValueError("only the policy 'none' exists in this version")
-    return value
+Risk = Literal["low", "medium", "high"]
 
 
-Name = Annotated[str, AfterValidator(_name)]
-Seconds = Annotated[float, Field(gt=0, le=86_400)]
-
-
-class _Section(BaseModel):
-    # A value in an error message could be a secret.
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class Server(_Section):
+class Server(Section):
     """``[server]``"""
 
     host: str = Field("127.0.0.1", description="Address to listen on. Anything but loopback needs `[[keys]]`.")
@@ -137,7 +86,7 @@ class Server(_Section):
     drain_s: Seconds = Field(30.0, description="After SIGTERM readers may finish for this long.")
 
 
-class StoreSection(_Section):
+class StoreSection(Section):
     """``[store]``"""
 
     url: str = Field("sqlite:///headgate.db", description="`sqlite:///PATH`, or `memory:`, which survives nothing.")
@@ -147,7 +96,7 @@ class StoreSection(_Section):
     retention_s: float = Field(86_400.0, gt=0, description="How long an ended response is kept, seconds.")
 
 
-class Logging(_Section):
+class Logging(Section):
     """``[logging]``"""
 
     format: Literal["human", "json"] = Field("human", description="Log lines for people or for machines.")
@@ -156,7 +105,7 @@ class Logging(_Section):
     )
 
 
-class Provider(_Section):
+class Provider(Section):
     """``[[providers]]``"""
 
     name: Name = Field(description="What routes call it.")
@@ -172,7 +121,7 @@ class Provider(_Section):
         description="As its official SDK takes it; `simulator:` is the built-in simulator. `{model}` in its path becomes "
         "the model's name, for servers that have it there (Azure's deployments)."
     )
-    api_key: Annotated[SecretStr, AfterValidator(_printable_secret)] | None = Field(
+    api_key: Secret | None = Field(
         None, description="Sent as the dialect wants it: `Authorization: Bearer`, `x-api-key` or `x-goog-api-key`."
     )
     headers: Annotated[dict[str, SecretStr], AfterValidator(_header)] = Field(
@@ -202,7 +151,7 @@ class Provider(_Section):
         return None if self.api_key is None else self.api_key.get_secret_value()
 
 
-class Timeouts(_Section):
+class Timeouts(Section):
     """``timeouts`` of a route"""
 
     connect_s: Seconds = Field(5.0, description="To connect to the provider, TLS included.")
@@ -212,14 +161,18 @@ class Timeouts(_Section):
     linger_s: Seconds = Field(2.0, description="For usage and the end marker once every choice has its finish reason.")
 
 
-class Route(_Section):
+class Route(Section):
     """``[[routes]]``"""
 
     model: str = Field(min_length=1, description="The model names it serves; a glob. The first match wins.")
     to: list[str] = Field(
         min_length=1, description="`provider/model` in order of preference; `*` keeps the asked name."
     )
-    policy: Annotated[str, AfterValidator(_policy)] = Field("none", description="Name of a policy.")
+    policy: Name = Field(NONE, description="Name of a policy; `none` judges nothing.")
+    risk: dict[Risk, Name] = Field(
+        default_factory=dict,
+        description="Policies for requests of a risk level, as `Headgate-Risk` or `metadata.risk` says it.",
+    )
     upstream: Literal["auto", "stream", "whole"] = Field(
         "auto", description="How to ask the provider: as the client asked, always streamed, or always whole."
     )
@@ -240,7 +193,7 @@ class Route(_Section):
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Timers of this route.")
 
 
-class Model(_Section):
+class Model(Section):
     """``[[models]]``"""
 
     match: str = Field(
@@ -253,16 +206,45 @@ class Model(_Section):
     output_tokens_max: int | None = Field(None, ge=0, description="Most tokens of an answer, in the same way.")
 
 
-class Key(_Section):
+class Key(Section):
     """``[[keys]]``"""
 
     name: Name = Field(description="Whose key it is: the owner of the responses it creates.")
     hash: Annotated[str, AfterValidator(_key_hash)] = Field(
         description="`sha256:...`, as `headgate keys hash` prints it."
     )
+    policy: Name | None = Field(None, description="Policy of everything it creates, instead of the route's.")
 
 
-class Config(_Section):
+class AdminKey(Section):
+    """``[[admin.keys]]``"""
+
+    name: Name = Field(description="Who it is: reviews and changes are recorded under this name.")
+    hash: Annotated[str, AfterValidator(_key_hash)] = Field(
+        description="`sha256:...`, as `headgate keys hash` prints it."
+    )
+
+
+class Admin(Section):
+    """``[admin]``: reviews, policies, audit; a credential of its own, never a caller's key"""
+
+    keys: list[AdminKey] = Field(
+        default_factory=list, description="Who may; none: this machine alone, while there are no `[[keys]]` either."
+    )
+
+
+class Audit(Section):
+    """``[audit]``"""
+
+    key_file: str | None = Field(
+        None,
+        description="Ed25519 private key (PEM) that signs checkpoints and receipts; made where it is missing. "
+        "Unset: beside the store, as `<store>.audit-key.pem`.",
+    )
+    checkpoint_s: Seconds = Field(5.0, description="A checkpoint is signed this often while there is something new.")
+
+
+class Config(Section):
     """The whole file."""
 
     server: Server = Field(default_factory=Server)
@@ -272,6 +254,13 @@ class Config(_Section):
     routes: list[Route] = Field(default_factory=list)
     models: list[Model] = Field(default_factory=list)
     keys: list[Key] = Field(default_factory=list)
+    admin: Admin = Field(default_factory=Admin)
+    audit: Audit = Field(default_factory=Audit)
+    policies: dict[Name, Policy] = Field(default_factory=dict)
+
+    def policy(self, name: str) -> Policy:
+        """A policy by its name; raises `KeyError` for one that is neither configured nor built in."""
+        return self.policies[name] if name != "default" or name in self.policies else DEFAULT
 
     @property
     def version(self) -> str:
@@ -283,50 +272,6 @@ class Config(_Section):
         return self.model_dump_json()
 
 
-def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
-    """Read and check a file. Raises `ConfigError` with all problems, each with its place."""
-    try:
-        text = Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    return parse(text, name=str(path), environ=os.environ if environ is None else environ)
-
-
-def parse(text: str, *, name: str = "config", environ: Mapping[str, str]) -> Config:
-    """Check the text of a file; see `load`."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: not TOML: {error}"]) from None
-    problems: list[str] = []
-    places = Places(text)
-    data = expand(data, environ, problems)
-    problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(data)]
-    try:
-        config = Config.model_validate(data)
-    except ValidationError as error:
-        problems += [f"{places.of(item['loc'])}: {_say(item)}" for item in error.errors()]
-    if problems:
-        raise ConfigError([f"{name}: {problem}" for problem in problems])
-    return config
-
-
-def default(environ: Mapping[str, str]) -> Config:
-    """The configuration without a file: loopback, SQLite here, the simulator, and every provider whose key variable is set."""
-    providers = [Provider(name="simulator", base_url=SIMULATOR_URL)]
-    routes = [Route(model="sim*", to=["simulator/*"]), Route(model="simulator/*", to=["simulator/*"])]
-    for name, dialects, variable, url, globs in KNOWN_PROVIDERS:
-        if environ.get(variable):
-            own, *also = dialects
-            settings = {"name": name, "dialect": own, "also": also, "base_url": url, "api_key": environ[variable]}
-            try:
-                providers.append(Provider.model_validate(settings, strict=False))
-            except ValidationError as error:
-                raise ConfigError([f"{variable}: {_say(item)}" for item in error.errors()]) from None
-            routes += [Route(model=glob, to=[f"{name}/*"]) for glob in (f"{name}/*", *globs)]
-    return Config(providers=providers, routes=routes)
-
-
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach the address."""
     if host == "localhost":
@@ -335,49 +280,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _cross_check(data: dict[str, Any]) -> list[tuple[tuple[str | int, ...], str]]:
-    """What no section can know alone, from the raw data, so that it is found beside other problems."""
-    providers, routes, keys = (_tables(data, section) for section in ("providers", "routes", "keys"))
-    problems: list[tuple[tuple[str | int, ...], str]] = []
-    for section, tables in (("providers", providers), ("keys", keys)):
-        names = [table.get("name") for table in tables]
-        twice = [index for index, name in enumerate(names) if name is not None and name in names[:index]]
-        problems += [((section, index, "name"), f"{names[index]!r} is there twice") for index in twice]
-    known = {str(provider.get("name")) for provider in providers}
-    for index, route in enumerate(routes):
-        targets = route.get("to")
-        for position, target in enumerate(targets if isinstance(targets, list) else []):
-            problems += [(("routes", index, "to", position), text) for text in _target_problems(target, known)]
-    if not routes:
-        problems.append((("routes",), "there is no route, so no request could be served"))
-    server = data.get("server")
-    host = server.get("host", "127.0.0.1") if isinstance(server, dict) else "127.0.0.1"
-    if isinstance(host, str) and not is_loopback(host) and not keys:
-        text = f"{host} is not loopback: add [[keys]] first, or anybody could use your providers"
-        problems.append((("server", "host"), text))
-    return problems
-
-
-def _tables(data: dict[str, Any], section: str) -> list[dict[str, Any]]:
-    tables = data.get(section)
-    return [table if isinstance(table, dict) else {} for table in tables] if isinstance(tables, list) else []
-
-
-def _target_problems(target: Any, known: set[str]) -> list[str]:
-    provider, slash, model = target.partition("/") if isinstance(target, str) else ("", "", "")
-    if not slash or not model:
-        return [f"{target!r} is not provider/model"]
-    if provider not in known:
-        return [f"no provider {provider!r}; there are: {', '.join(sorted(known)) or 'none'}"]
-    return []
-
-
-def _say(item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        return "unknown key"
-    return str(item["msg"]).removeprefix("Value error, ")
 
 
 def match_route(routes: list[Route], model: str) -> Route | None:

@@ -83,6 +83,19 @@ CODES: Final[dict[str, Code]] = {
     "upstream_first_token_timeout": Code(504, Blame.UPSTREAM, True, "No first token in time (timeouts.first_token_s)."),
     "upstream_stalled": Code(504, Blame.UPSTREAM, True, "No progress in time (timeouts.stall_s)."),
     "deadline_exceeded": Code(504, Blame.UPSTREAM, True, "The response was not done in time (timeouts.total_s)."),
+    # the policy's
+    "policy_blocked": Code(
+        200, Blame.POLICY, False, "A rule of the policy, or a check of the final payload, ended the response."
+    ),
+    "request_blocked": Code(200, Blame.POLICY, False, "A rule of the policy refused the request; nothing was sent."),
+    "review_rejected": Code(200, Blame.POLICY, False, "A reviewer refused what was held."),
+    "guard_failed": Code(
+        200, Blame.POLICY, True, "A rule could not be asked (it raised, hung, or was unreachable): fail closed."
+    ),
+    "review_conflict": Code(
+        409, Blame.CALLER, False, "The review is not in a state that allows this, or is another's."
+    ),
+    "policy_invalid": Code(422, Blame.CALLER, False, "The policies cannot be used; those in force stay."),
     # ours
     "interrupted": Code(502, Blame.GATEWAY, True, "The gateway stopped while the response was in flight."),
     "store_unavailable": Code(503, Blame.GATEWAY, True, "The durable store does not accept writes."),

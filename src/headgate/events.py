@@ -118,6 +118,12 @@ class ResponseStarted(Event, frozen=True, tag=1):
     """Parameters of the request as the Responses dialect shows them in every response object; None: its defaults."""
     input: list[Any] | None = None
     """Input items of a response that was created in the Responses dialect. Shown only where they are asked for."""
+    request_sha256: str = ""
+    """Of the body of the request as the client sent it."""
+    sources: list[Any] | None = None
+    """Data sources of the request, as the caller declares them in ``metadata.sources``."""
+    risk: str = ""
+    """Risk level of the request, as the caller declares it."""
 
 
 class AttemptStarted(Event, frozen=True, tag=2):
@@ -211,14 +217,25 @@ class Usage(Event, frozen=True, tag=10):
 
 
 class Governance(Event, frozen=True, tag=11):
-    """A rule acted. The range is in code points of the ungoverned text; the raw value is never here."""
+    """A rule acted. The range is in code points of the ungoverned text; the raw value is never here.
+
+    Choice and part are -1 where it acted on the request, or on the answer as a whole.
+    """
 
     choice: int
     part: int
     rule: str
     action: str
+    """One of `policies.Action`, or ``drop`` for provider fields that no rule can judge."""
     start: int
     end: int
+    gate: str = "stream"
+    """``request``, ``stream``, ``lane`` or ``final``."""
+    dry: bool = False
+    """The policy only watches: nothing was changed."""
+    detail: str = ""
+    released: int = 0
+    """Code points that were released in place of the range: those of its mask."""
 
 
 class Held(Event, frozen=True, tag=12):
@@ -228,6 +245,9 @@ class Held(Event, frozen=True, tag=12):
     part: int
     offset: int
     reason: str
+    """The rule that asks for it."""
+    review: str = ""
+    """Id of the review; it is open once the provider has finished."""
 
 
 class Released(Event, frozen=True, tag=13):
@@ -275,6 +295,53 @@ class Terminal(Event, frozen=True, tag=16):
     """Unix time, seconds; 0 in logs of older versions."""
 
 
+class Verdict(Event, frozen=True, tag=17):
+    """What a check said of the request, of a piece of the text, or of the final payload."""
+
+    gate: str
+    rule: str
+    outcome: str
+    """``pass``, ``fail``, or ``error``: it could not be asked, and that counts as failing (law 5)."""
+    choice: int = -1
+    part: int = -1
+    detail: str = ""
+    """Why, in words of ours; never a text that was judged."""
+
+
+class Drift(Event, frozen=True, tag=18):
+    """How the final text of a choice differs from what was streamed of it."""
+
+    choice: int
+    streamed_sha256: str
+    final_sha256: str
+    distance: int
+    """Edit distance in code points, exact up to `governance.drift.EXACT_CHARS_MAX`, beyond that an upper bound."""
+    retracted: int
+    """Code points that were shown and taken back."""
+
+
+class Reviewed(Event, frozen=True, tag=19):
+    """A person decided about what was held, or nobody did in time."""
+
+    review: str
+    decision: str
+    """``approve``, ``edit``, ``reject`` or ``timeout``."""
+    reviewer: str
+    at: int
+    """Unix time, seconds."""
+    comment: str = ""
+
+
+class Marks(Event, frozen=True, tag=20):
+    """The watermarks of a part, in code points of its ungoverned text; each only ever grows."""
+
+    choice: int
+    part: int
+    generated: int
+    released: int
+    verified: int
+
+
 AnyEvent = (
     ResponseStarted
     | AttemptStarted
@@ -292,6 +359,10 @@ AnyEvent = (
     | Retracted
     | Seam
     | Terminal
+    | Verdict
+    | Drift
+    | Reviewed
+    | Marks
 )
 
 NAMES: Final[dict[type[Event], str]] = {
@@ -311,6 +382,10 @@ NAMES: Final[dict[type[Event], str]] = {
     Retracted: "retracted",
     Seam: "seam",
     Terminal: "terminal",
+    Verdict: "verdict",
+    Drift: "drift",
+    Reviewed: "reviewed",
+    Marks: "marks",
 }
 
 

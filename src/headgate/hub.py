@@ -106,6 +106,7 @@ class Hub:
         log.rows.extend(record.rows)
         log.last_seq = log.committed_seq = record.last_seq
         started = await self.started(log)
+        log.may_retract = started.may_retract
         marks = self.entries(log) if started.may_retract else self._tail(log)
         async for entry in marks:
             for seq, event in enumerate(entry.events, entry.first_seq):

@@ -17,15 +17,18 @@ from headgate.events import (
     ChoiceDone,
     Delta,
     Entry,
+    Held,
     Opaque,
     PartStarted,
     Released,
     ResponseStarted,
     Retracted,
+    Reviewed,
     Terminal,
 )
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
+from headgate.positions import Positions
 from headgate.stores import JournalEntry, Record
 from headgate.telemetry.logs import fields, logger
 
@@ -33,7 +36,7 @@ _logger = logger("log")
 
 _OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
 """Semantic events: with the first of them headers may leave."""
-_NOTED: Final = frozenset({Terminal, Released, Retracted})
+_NOTED: Final = frozenset({Terminal, Released, Retracted, Held, Reviewed})
 _HASHED: Final = frozenset({Delta, PartStarted, ResponseStarted, Retracted})
 """What the digest looks at."""
 
@@ -75,11 +78,15 @@ class Log:
         "_row",
         "committed_seq",
         "dirty",
+        "held",
+        "hold_wait_s",
         "id",
         "impatient",
         "last_seq",
+        "may_retract",
         "number",
         "opened",
+        "positions",
         "provider_dialect",
         "readers",
         "record",
@@ -101,6 +108,14 @@ class Log:
         self.retractions: list[tuple[int, Retracted]] = []
         self.opened = False
         """A semantic event is visible (part.started, delta, opaque, choice.done): headers may leave."""
+        self.may_retract = False
+        """Text that is visible may be taken back, or was."""
+        self.positions: Positions | None = None
+        """Of an open log that may retract."""
+        self.held: Held | None = None
+        """What a person has to decide about, once that is visible."""
+        self.hold_wait_s = 0.0
+        """How long a caller of a whole answer waits for that person."""
         self.provider_dialect = ""
         """Dialect of the provider that is answering; of a log that is in the making."""
         self.terminal: Terminal | None = None
@@ -141,6 +156,10 @@ class Log:
 
         `lazy` says that nobody waits for them.
         """
+        if self.last_seq == 0:
+            self._begin(events[0])
+        if self.positions is not None:
+            events = self.positions.place(events, self.last_seq + 1)
         legal = 0
         allow, digest = self._lifecycle.feed, self._digester.feed
         try:
@@ -167,9 +186,18 @@ class Log:
             for event in entry.events:
                 self._lifecycle.feed(event)
                 self._digester.feed(event)
+            if self.last_seq == 0:
+                self._begin(entry.events[0])
+            if self.positions is not None:
+                self.positions.place(entry.events, entry.first_seq)
             self.last_seq = self.committed_seq = entry.first_seq + len(entry.events) - 1
         self.rows.append(row)
         self._record_due = False
+
+    def _begin(self, started: AnyEvent) -> None:
+        if type(started) is ResponseStarted and started.may_retract:
+            self.may_retract = True
+            self.positions = Positions()
 
     def flush_into(self, entries: list[JournalEntry], row: int) -> Record | None:
         """Move what is pending into a batch that becomes journal row `row`; the record, if it changes with it."""
@@ -240,5 +268,9 @@ class Log:
                 self.verified_seq = event.seq
             case Retracted():
                 self.retractions.append((seq, event))
+            case Held():
+                self.held = event
+            case Reviewed():
+                self.held = None
             case _:
                 pass

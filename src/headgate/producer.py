@@ -10,19 +10,18 @@ Invariant: whatever happens, the log gets exactly one terminal, and the provider
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import Final
 
 from headgate.clock import Clock
-from headgate.config import Provider, Route
-from headgate.dialects import Decoder, ProviderDialect
-from headgate.errors import CODES, Failure
+from headgate.config import Route
+from headgate.dialects import Decoder
+from headgate.endings import closing
+from headgate.errors import Failure
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
     AttemptEnded,
     AttemptStarted,
-    Blame,
     ChoiceDone,
     Delta,
     ResponseStarted,
@@ -33,11 +32,11 @@ from headgate.events import (
 from headgate.journal import Journal
 from headgate.lifecycle import LifecycleError, terminal_status
 from headgate.log import Log
-from headgate.models import UNKNOWN, Limits
-from headgate.request import CreateRequest, UpstreamRequest
+from headgate.request import UpstreamRequest
+from headgate.routing import Target
 from headgate.telemetry.logs import fields, logger
 from headgate.tokens import estimate
-from headgate.upstream import Call, Pool
+from headgate.upstream import Call
 
 ERROR_BYTES_MAX: Final = 64 * 1024
 """Of an HTTP error answer; what is beyond is an error page."""
@@ -51,18 +50,6 @@ _NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
 """Events that come without anything for a reader: a provider that sends only these has stalled."""
 
 _logger = logger("producer")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a response is made."""
-
-    provider: Provider
-    dialect: ProviderDialect
-    model: str
-    pool: Pool
-    limits: Limits = UNKNOWN
-    """Of the model."""
 
 
 class Producer:
@@ -338,29 +325,3 @@ class Producer:
         else:
             seconds = self.route.timeouts.stall_s
             self._fail(Failure("upstream_stalled", f"The provider made no progress for {seconds:g} s."))
-
-
-def asks_for_stream(request: CreateRequest, route: Route, provider: Provider) -> bool:
-    """Whether the provider is asked for a stream."""
-    if not provider.streaming or route.upstream == "whole":
-        return False
-    return request.stream or request.background or route.upstream == "stream"
-
-
-def closing(status: Status, failure: Failure | None, *, sha256: str, ended_at: int) -> Terminal:
-    """The terminal of a log that ended like this."""
-    if failure is None:
-        return Terminal(status, sha256=sha256, ended_at=ended_at)
-    code = CODES[failure.code]
-    return Terminal(
-        status,
-        code=failure.code,
-        blame=Blame(code.blame),
-        retryable=code.retryable,
-        message=failure.message,
-        http_status=failure.http_status,
-        retry_after_s=failure.retry_after_s,
-        detail=failure.detail,
-        sha256=sha256,
-        ended_at=ended_at,
-    )

@@ -76,7 +76,6 @@ class StreamReader(_Wakeable):
         "_from",
         "_heartbeat",
         "_held",
-        "_may_retract",
         "_position",
         "_quiet_since",
         "_read_rows",
@@ -92,7 +91,6 @@ class StreamReader(_Wakeable):
         encoder: StreamEncoder,
         *,
         cursor: int = 0,
-        may_retract: bool = False,
         expresses_retraction: bool = True,
         heartbeat: bytes,
         read_rows: ReadRows,
@@ -112,7 +110,6 @@ class StreamReader(_Wakeable):
         self._held: list[bytes] = []  # frames made before the sink was there
         self._sink: Sink | None = None
         self._broken = False
-        self._may_retract = may_retract
         self._expresses_retraction = expresses_retraction
         self._heartbeat = heartbeat
         self._read_rows = read_rows
@@ -273,14 +270,14 @@ class StreamReader(_Wakeable):
         return b"".join(frames)
 
     def _needs_limit(self) -> bool:
-        return self._may_retract and not self._expresses_retraction
+        return self.log.may_retract and not self._expresses_retraction
 
     def _limit(self) -> int:
         return follow_limit(
             committed_seq=self.log.committed_seq,
             verified_seq=self.log.verified_seq,
             ended=self.log.terminal is not None,
-            may_retract=self._may_retract,
+            may_retract=self.log.may_retract,
             expresses_retraction=self._expresses_retraction,
         )
 

@@ -7,11 +7,11 @@ done; the answer so far stays, is marked as failed, and may be asked for again.
 from __future__ import annotations
 
 from headgate.clock import Clock
+from headgate.endings import closing
 from headgate.errors import CODES, Failure
 from headgate.events import AnyEvent, AttemptEnded, ResponseStarted, Status, Usage
 from headgate.journal import Journal
 from headgate.log import Log, Observer
-from headgate.producer import closing
 from headgate.stores import Store
 from headgate.tokens import estimate
 

@@ -7,21 +7,32 @@ sent here, and nothing of a response is known.
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from headgate.config import SIMULATOR_URL, Config, Route, match_route, target_model
+from headgate.config import SIMULATOR_URL, Config, Provider, Route, match_route, target_model
 from headgate.context import Count, count, may_exceed, refusal
-from headgate.dialects import ClientDialect, client_dialects, provider_dialects
+from headgate.dialects import ClientDialect, ProviderDialect, client_dialects, provider_dialects
 from headgate.dialects.translate import upstream_request
 from headgate.errors import RequestError
 from headgate.models import UNKNOWN, Limits, limits
-from headgate.producer import Target, asks_for_stream
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.upstream import Pool, endpoint
 
 RESOLVED_MAX: Final = 1_024
 """Model names whose route is remembered; clients choose the names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a response is made."""
+
+    provider: Provider
+    dialect: ProviderDialect
+    model: str
+    pool: Pool
+    limits: Limits = UNKNOWN
+    """Of the model."""
 
 
 class Routing:
@@ -118,6 +129,13 @@ class Routing:
         error = refusal(prompt, target.limits)
         if error is not None:
             raise error
+
+
+def asks_for_stream(request: CreateRequest, route: Route, provider: Provider) -> bool:
+    """Whether the provider is asked for a stream."""
+    if not provider.streaming or route.upstream == "whole":
+        return False
+    return request.stream or request.background or route.upstream == "stream"
 
 
 async def _start_simulator(stack: AsyncExitStack) -> str:

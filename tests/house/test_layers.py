@@ -15,11 +15,13 @@ PACKAGE: Final = Path(__file__).parents[2] / "src" / "headgate"
 
 LAYERS: Final = {
     # What everything may know.
-    "values": "__init__ events request prompt errors ids config configfile",
+    "values": "__init__ events request prompt errors ids section policies config",
     # Decides; never waits, never looks at a clock, touches nothing outside.
-    "core": "stage sse lifecycle assemble delivery recovery seam models context tokens receipts dialects governance",
+    "core": "stage sse lifecycle assemble delivery endings positions recovery seam configfile models context tokens merkle "
+    "receipts dialects governance",
     # Sockets, files, tasks, time.
-    "shell": "clock journal log hub reader sinks connection upstream producer restart stores telemetry api",
+    "shell": "clock journal log hub reader sinks connection upstream fetch producer guard judges governor reviews audit "
+    "webhooks restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
     "entry": "__main__ gateway routing app channel protocol server cli",
     # Beside the gateway: uses it, or stands in for a provider or a client.
@@ -42,7 +44,7 @@ IMPURE: Final = (
 )
 """What values and core must not import."""
 
-EXCEPTIONS: Final = {"ids": {"secrets"}, "config": {"os", "pathlib", "tomllib"}}
+EXCEPTIONS: Final = {"ids": {"secrets"}, "configfile": {"os", "pathlib", "tomllib"}}
 """Ids are random by definition, and a configuration is read from a file and the environment."""
 
 LAYER_OF: Final = {module: layer for layer, modules in LAYERS.items() for module in modules.split()}
@@ -129,7 +131,8 @@ def test_family_is_resolved_from_inside_it() -> None:
 
 def test_impure_import_is_found_except_where_the_module_is_about_it() -> None:
     assert (
-        breaches({"ids": "import secrets", "config": "import os\nfrom pathlib import Path", "hub": "import time"}) == []
+        breaches({"ids": "import secrets", "configfile": "import os\nfrom pathlib import Path", "hub": "import time"})
+        == []
     )
     (found,) = breaches({"lifecycle": "from os.path import join"})
     assert "headgate.lifecycle imports os" in found

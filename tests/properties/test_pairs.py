@@ -13,9 +13,9 @@ import pytest
 
 from headgate.dialects import ClientDialect, client_dialects, provider_dialects
 from headgate.dialects.transport import payloads
+from headgate.endings import closing
 from headgate.events import AnyEvent, AttemptEnded, AttemptStarted, ChoiceDone, ResponseStarted, Status, Terminal
 from headgate.lifecycle import terminal_status
-from headgate.producer import closing
 from tests.unit.goldens import ROOT, cases, fold_of, frames
 
 RESPONSE_ID: Final = "resp_" + "0123456789abcdef" * 2

@@ -484,7 +484,7 @@ def test_reader_that_had_not_seen_a_retracted_range_never_does() -> None:
         scene = Scene()
         log = await retracting(scene)
         for cursor in range(9):
-            data = await read_all(scene, log, cursor=cursor, may_retract=True)
+            data = await read_all(scene, log, cursor=cursor)
             expected = [seq for seq in range(cursor + 1, log.committed_seq + 1) if seq not in (6, 7)]
             assert ids(data) == expected, f"after {cursor}"
             assert b"bad " not in data
@@ -499,7 +499,7 @@ def test_reader_that_saw_the_range_is_told_that_it_is_taken_back() -> None:
         store = HeldStore()
         scene = Scene(store)
         log = scene.log()
-        reader, bucket = reader_of(scene, log, may_retract=True), Bucket()
+        reader, bucket = reader_of(scene, log), Bucket()
         async with following(reader, bucket):
             begin(log, may_retract=True)
             say(log, "bad ")
@@ -520,10 +520,10 @@ def test_dialect_that_cannot_retract_follows_only_what_is_verified() -> None:
     async def test() -> None:
         scene = Scene()
         log = scene.log()
-        chat: dict[str, object] = {"may_retract": True, "expresses_retraction": False}
+        chat: dict[str, object] = {"expresses_retraction": False}
         reader, bucket = reader_of(scene, log, OPENAI_CHAT.encoder(), **chat), Bucket()
+        begin(log, may_retract=True)
         async with following(reader, bucket):
-            begin(log, may_retract=True)
             say(log, "Safe. ")
             await scene.journal.flush()
             await turns()
@@ -555,10 +555,10 @@ def test_mark_in_the_middle_of_a_commit_stops_a_limited_reader_exactly_there() -
     async def test() -> None:
         scene = Scene()
         log = scene.log()
-        chat: dict[str, object] = {"may_retract": True, "expresses_retraction": False}
+        chat: dict[str, object] = {"expresses_retraction": False}
         reader, bucket = reader_of(scene, log, OPENAI_CHAT.encoder(), **chat), Bucket()
+        log.append([*beginning(log, may_retract=True), *(Delta(0, 0, w) for w in "abcdef"), Released(6)], 1)
         async with following(reader, bucket):
-            log.append([*beginning(log, may_retract=True), *(Delta(0, 0, w) for w in "abcdef"), Released(6)], 1)
             await scene.journal.flush()
             await turns()
             assert ids(bucket.data) == [3, 4, 5, 6]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.config import Config, default, parse
+from headgate.config import Config
+from headgate.configfile import default, parse
 from headgate.errors import ConfigError
 
 ROUTES = '[[routes]]\nmodel = "*"\nto = ["p/*"]\n'

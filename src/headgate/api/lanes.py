@@ -112,7 +112,7 @@ class Lanes:
             self._gateway.metrics.counter("headgate_resumes_total", dialect.name).inc()
         started = await self._gateway.hub.started(log)
         check_expressible(dialect, started)
-        reader = self._reader(log, dialect, encoder, cursor=cursor, may_retract=started.may_retract)
+        reader = self._reader(log, dialect, encoder, cursor=cursor)
         self._gateway.reader_came(log)
         return reader
 
@@ -207,14 +207,11 @@ class Lanes:
         """Readers of the response see its end; nothing else is said."""
         await stop(self._gateway, await self._gateway.hub.find(_text(message, "response_id"), self._owner))
 
-    def _reader(
-        self, log: Log, dialect: Dialect, encoder: StreamEncoder, *, cursor: int = 0, may_retract: bool = False
-    ) -> StreamReader:
+    def _reader(self, log: Log, dialect: Dialect, encoder: StreamEncoder, *, cursor: int = 0) -> StreamReader:
         reader = StreamReader(
             log,
             encoder,
             cursor=cursor,
-            may_retract=may_retract,
             expresses_retraction=dialect.expresses_retraction,
             heartbeat=b"",  # the connection has pings of its own
             read_rows=self._gateway.read_rows,

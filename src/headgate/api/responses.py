@@ -136,7 +136,6 @@ async def _follow(
         log,
         shape.wrap(encoder),
         cursor=cursor,
-        may_retract=started.may_retract,
         expresses_retraction=dialect.expresses_retraction,
         heartbeat=shape.heartbeat,
         read_rows=gateway.read_rows,
