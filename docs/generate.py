@@ -248,11 +248,35 @@ def _simulator() -> str | None:
     return None if registry is None or dialect is None else simulator_page(registry.rows(), len(dialect.Dialect))
 
 
+# --- detectors
+
+
+DETECTORS_LEAD: Final = """\
+What can be told by its form while it streams. A policy names detectors under `stream`, `request` and `final`.
+
+A match never begins or ends inside a longer word or number. Text is compared as it looks: full-width characters,
+zero-width characters and Cyrillic or Greek letters that look like ASCII hide nothing. How much is found, and what is not:
+[how well the detectors tell](../explanation/how-well-detectors-tell.md)."""
+
+
+def detectors_page(detectors: Iterable[Any]) -> str:
+    """Every built-in detector. A record has ``name about check``."""
+    rows = [(f"`{one.name}`", one.about, "form and value" if one.check else "form") for one in detectors]
+    header = ["name", "finds", "told by"]
+    return page("Detectors", "headgate.governance.detectors.DETECTORS", DETECTORS_LEAD, table(header, rows))
+
+
+def _detectors() -> str | None:
+    module = _module("headgate.governance.detectors")
+    return detectors_page(module.DETECTORS.values()) if module else None
+
+
 PAGES: Final[Pages] = {
     "errors.md": errors_page,
     "metrics.md": _metrics,
     "configuration.md": _configuration,
     "simulator.md": _simulator,
+    "detectors.md": _detectors,
 }
 
 

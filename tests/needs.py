@@ -1,4 +1,4 @@
-"""Parts a test can need beside Python: programs that a machine may not have.
+"""Parts a test can need beside Python: programs and packages that a machine may not have.
 
 Mark a test (or a class, or a module's `pytestmark`) with what it needs; ``conftest`` does the rest::
 
@@ -14,6 +14,7 @@ a machine that is meant to test everything must not quietly test less.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -28,17 +29,19 @@ SYSTEM_DIRS: Final = "/usr/local/sbin:/usr/sbin:/sbin"
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Programs a test cannot do without, and how to get them."""
+    """Programs and modules a test cannot do without, and how to get them."""
 
     commands: tuple[str, ...]
     how: str
+    modules: tuple[str, ...] = ()
 
     @property
     def missing(self) -> tuple[str, ...]:
-        return tuple(command for command in self.commands if _which(command) is None)
+        modules = (module for module in self.modules if importlib.util.find_spec(module) is None)
+        return (*(command for command in self.commands if _which(command) is None), *modules)
 
     def __str__(self) -> str:
-        return f"{', '.join(self.commands)}: {self.how}"
+        return f"{', '.join((*self.commands, *self.modules))}: {self.how}"
 
 
 def needs(*commands: str, how: str) -> pytest.MarkDecorator:
@@ -75,3 +78,6 @@ chromium = needs("chromium", "chromedriver", how="apt-get install chromium chrom
 gcc = needs("gcc", how="apt-get install gcc")
 npm = needs("node", "npm", how="apt-get install nodejs npm (Node 18 or newer)")
 """And the packages of ``tests/e2e/npm``, which the tests install there on first use."""
+presidio = pytest.mark.needs(
+    Need((), how=".venv/bin/pip install presidio-analyzer (some 50 packages)", modules=("presidio_analyzer",))
+)

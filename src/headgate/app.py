@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
 
-from headgate.api import conversation, gemini, operations, responses
+from headgate.api import admin, conversation, gemini, operations, receipts, responses
+from headgate.api.admin import Admin
 from headgate.api.callers import Callers
 from headgate.api.counting import count_tokens
 from headgate.api.creation import create
@@ -51,6 +52,7 @@ class App:
     def __init__(self, gateway: Gateway, *, check_host: bool = False) -> None:
         self._gateway = gateway
         self.callers = Callers(gateway.config.keys, check_host=check_host)
+        self._admin = Admin(gateway)
         self._routes = _routes(gateway)
         self._dialects = dialects()
         self._requests: dict[tuple[str, int], Any] = {}
@@ -71,7 +73,7 @@ class App:
         exchange = Exchange(scope, receive, send, path)
         endpoint, response_id, dialect, methods = self._match(exchange)
         try:
-            await self._handle(exchange, endpoint, response_id, methods)
+            await self._handle(exchange, scope, endpoint, response_id, methods)
         except ClientGone:
             pass
         except RequestError as error:
@@ -112,7 +114,12 @@ class App:
             self.count(socket.endpoint, socket.status)
 
     async def _handle(
-        self, exchange: Exchange, endpoint: str, response_id: str, methods: dict[str, tuple[Handler, bool]]
+        self,
+        exchange: Exchange,
+        scope: Scope,
+        endpoint: str,
+        response_id: str,
+        methods: dict[str, tuple[Handler, bool]],
     ) -> None:
         if not methods:
             raise RequestError("not_found", f"There is nothing at {exchange.path[:200]}.")
@@ -121,7 +128,9 @@ class App:
             allowed = ", ".join(methods)
             raise RequestError("method_not_allowed", f"{endpoint} takes {allowed}.", headers={"allow": allowed})
         owner = ""
-        if needs_key:
+        if endpoint.startswith(admin.PREFIX):
+            owner = self._admin.identify(exchange, scope)
+        elif needs_key:
             owner = self.callers.identify(exchange.header)
         await handler(exchange, owner, response_id)
 
@@ -131,6 +140,9 @@ class App:
         found = self._routes.get(path)
         if found is not None:
             return path, "", found[0] or self._dialects[client_dialect(exchange)], found[1]
+        if path.startswith(admin.PREFIX):
+            endpoint, id_, methods = self._admin.match(path)
+            return endpoint, id_, NATIVE, methods
         prefix = next((prefix for prefix in ID_PREFIXES if path.startswith(prefix)), None)
         if prefix is not None:
             rest = path[len(prefix) :]
@@ -171,16 +183,21 @@ def create_app(gateway: Gateway, *, check_host: bool = False) -> ASGIApp:
 
 def behind_cors(app: ASGIApp, gateway: Gateway) -> ASGIApp:
     origins = gateway.config.server.cors_origins
-    if origins:
-        app = CORSMiddleware(
-            app,
-            allow_origins=origins,
-            allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["*"],
-            expose_headers=EXPOSED_HEADERS,
-            max_age=3600,
-        )
-    return app
+    if not origins:
+        return app
+    opened = CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=EXPOSED_HEADERS,
+        max_age=3600,
+    )
+
+    async def but_for_administration(scope: Scope, receive: Receive, send: Send) -> None:
+        await (app if admin.concerns(scope) else opened)(scope, receive, send)
+
+    return but_for_administration
 
 
 Route = tuple[Dialect | None, dict[str, tuple[Handler, bool]]]
@@ -223,6 +240,7 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
             },
         ),
         "/v1/responses/{id}/cancel": (chat, {"POST": (lambda e, owner, id_: responses.cancel(g, e, owner, id_), True)}),
+        "/v1/responses/{id}/receipt": (chat, {"GET": (lambda e, owner, id_: receipts.show(g, e, owner, id_), True)}),
         "/v1/responses/{id}/input_items": (
             chat,
             {"GET": (lambda e, owner, id_: conversation.show_input(g, e, owner, id_), True)},

@@ -19,6 +19,8 @@ from headgate.events import (
     Delta,
     Entry,
     Extra,
+    Governance,
+    Marks,
     Opaque,
     PartDone,
     PartKind,
@@ -34,7 +36,18 @@ from headgate.events import (
 class PartFold:
     """One part as far as it is known."""
 
-    __slots__ = ("_pieces", "done", "extras", "kind", "started", "tool_extra")
+    __slots__ = (
+        "_pieces",
+        "_replacements",
+        "_shifts",
+        "_taken_back",
+        "done",
+        "extras",
+        "generated",
+        "kind",
+        "started",
+        "tool_extra",
+    )
 
     def __init__(self, started: PartStarted) -> None:
         self.started = started
@@ -43,15 +56,26 @@ class PartFold:
         """What came with its events, in order; `tool_extra` and `ChoiceFold.message_extra` are the same, accumulated."""
         self.tool_extra: dict[str, Any] = {}
         self.done = False
+        self.generated = 0
+        """The newest `Marks.generated`; 0 for a part that nothing governs."""
         self._pieces: list[tuple[int, str]] = []
+        self._shifts: list[tuple[int, int]] = []  # at this seq, so much more was masked than its mask is long
+        self._replacements: list[int] = []  # seqs of pieces that are nobody's but ours
+        self._taken_back: list[tuple[int, int]] = []  # code points of deltas that are gone, by their seq
 
     @property
     def text(self) -> str:
         return "".join([text for _, text in self._pieces])
 
-    def length_upto(self, seq: int) -> int:
-        """Code points that events up to `seq` brought."""
-        return sum(len(text) for at, text in self._pieces if at <= seq)
+    def released_upto(self, seq: int) -> int:
+        """Code points of the ungoverned text that events up to `seq` brought, masked or as they were; it only grows."""
+        ours = set(self._replacements)
+        brought = sum([len(text) for at, text in self._pieces if at <= seq and at not in ours])
+        return brought + sum([chars for at, chars in (*self._shifts, *self._taken_back) if at <= seq])
+
+    def masked(self, seq: int, chars: int) -> None:
+        """A mask stands for `chars` more code points than it has."""
+        self._shifts.append((seq, chars))
 
     def append(self, seq: int, text: str) -> None:
         self._pieces.append((seq, text))
@@ -60,13 +84,16 @@ class PartFold:
         """End the text at code point `from_char`, and put `replacement` there."""
         kept, length = [], 0
         for seq, text in self._pieces:
-            if length >= from_char:
-                break
-            kept.append((seq, text[: from_char - length]))
+            stays = text[: max(0, from_char - length)]
             length += len(text)
+            if stays:
+                kept.append((seq, stays))
+            if len(stays) < len(text) and seq not in self._replacements:
+                self._taken_back.append((seq, len(text) - len(stays)))
         self._pieces = kept
         if replacement:
             self._pieces.append((at_seq, replacement))
+            self._replacements.append(at_seq)
 
 
 class ChoiceFold:
@@ -174,6 +201,18 @@ class Fold:
     def _retracted(self, seq: int, event: Retracted) -> None:
         self.choices[event.choice].parts[event.part].retract(event.from_char, seq, event.replacement)
 
+    def _governance(self, seq: int, event: Governance) -> None:
+        """Where text already released is masked, a retraction does it, and the text counts as released."""
+        if event.choice < 0 or event.dry or event.action != "mask":
+            return
+        assert self.started is not None
+        if event.gate == "stream" or not self.started.may_retract:
+            part = self.choices[event.choice].parts[event.part]
+            part.masked(seq, event.end - event.start - event.released)
+
+    def _marks(self, _: int, event: Marks) -> None:
+        self.choices[event.choice].parts[event.part].generated = event.generated
+
     def _usage(self, _: int, event: Usage) -> None:
         self.usage = event
 
@@ -207,6 +246,8 @@ _FOLDS: Final[dict[type[Any], Callable[[Fold, int, Any], None]]] = {
     ChoiceDone: Fold._choice_done,
     Opaque: Fold._opaque,
     Retracted: Fold._retracted,
+    Governance: Fold._governance,
+    Marks: Fold._marks,
     Usage: Fold._usage,
     Released: Fold._released,
     Terminal: Fold._terminal,
@@ -266,9 +307,11 @@ class Digester:
     A log that may retract keeps its text, since a hash cannot give anything back.
     """
 
-    __slots__ = ("_keeps_text", "_parts", "_utf8_bytes")
+    __slots__ = ("_keeps_text", "_parts", "_utf8_bytes", "retracted_chars")
 
     def __init__(self) -> None:
+        self.retracted_chars = 0
+        """Code points that were released and taken back."""
         self._utf8_bytes = 0
         self._keeps_text = False
         self._parts: dict[tuple[int, int], _PartDigest] = {}
@@ -299,6 +342,12 @@ class Digester:
             self._flush(part)
         return digest([(c, p, part.kind, part.hash.digest()) for (c, p), part in self._parts.items()])
 
+    def parts(self) -> list[tuple[int, int, str, str]]:
+        """Choice, part, kind and hash of the text of every part, in order."""
+        for part in self._parts.values():
+            self._flush(part)
+        return [(c, p, part.kind, part.hash.hexdigest()) for (c, p), part in sorted(self._parts.items())]
+
     def _flush(self, part: _PartDigest) -> None:
         if not part.pieces:
             return
@@ -313,6 +362,7 @@ class Digester:
     def _retract(self, part: _PartDigest, event: Retracted) -> None:
         self._flush(part)
         assert part.text is not None
+        self.retracted_chars += max(0, len(part.text) - event.from_char)
         part.text = part.text[: event.from_char] + event.replacement
         part.hash = hashlib.sha256(part.text.encode())
         self._utf8_bytes += len(event.replacement.encode())

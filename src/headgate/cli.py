@@ -13,6 +13,9 @@ from rich.console import Console
 
 from headgate import __version__, configfile
 from headgate.api.callers import hash_key
+from headgate.commands.audit import audit_app
+from headgate.commands.policy import policy_app
+from headgate.commands.reviews import reviews_app
 from headgate.config import Config, is_loopback
 from headgate.errors import ConfigError
 from headgate.telemetry import logs
@@ -26,6 +29,9 @@ app = typer.Typer(
 )
 keys_app = typer.Typer(help="Keys that callers must present.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(keys_app, name="keys")
+app.add_typer(policy_app, name="policy")
+app.add_typer(reviews_app, name="reviews")
+app.add_typer(audit_app, name="audit")
 
 _out = Console(highlight=False)
 _err = Console(stderr=True, highlight=False)
@@ -92,6 +98,7 @@ def check(config: Annotated[Path, typer.Argument(help="TOML file.")]) -> None:
     """Check a configuration: every problem, each with its place."""
     settings = _load(config)
     counts = f"{len(settings.providers)} providers, {len(settings.routes)} routes, {len(settings.keys)} keys"
+    counts += f", {len(settings.policies)} policies"
     _out.print(f"{config}: good. Config version {settings.version}: {counts}.", markup=False, soft_wrap=True)
 
 

@@ -9,14 +9,24 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+from pydantic import PrivateAttr, ValidationError
 
 from headgate.config import SIMULATOR_URL, Config, Provider, Route, is_loopback
 from headgate.errors import ConfigError
+from headgate.governance.policyset import (
+    PolicySet,
+    PolicySource,
+    build,
+    compile_problems,
+    said,
+    terms_files,
+    with_terms,
+)
+from headgate.places import Location, Places, Problem
 from headgate.policies import NONE
 
 KNOWN_PROVIDERS: Final = (
@@ -36,17 +46,14 @@ KNOWN_PROVIDERS: Final = (
     ("openrouter", ("openai-chat",), "OPENROUTER_API_KEY", "https://openrouter.ai/api/v1", ()),
 )
 """Providers that come in by themselves, without a configuration file, when their usual key variable is set."""
+TERMS_FILE_BYTES_MAX: Final = 64 * 1024 * 1024
+"""Of one file with terms: a million of them have about 20 MB."""
 
-
-Location = tuple[str | int, ...]
-"""Keys and positions that lead to a setting."""
-Problem = tuple[Location, str]
-"""What is wrong, and where."""
 
 _ENV: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-def expand(value: Any, environ: Mapping[str, str], problems: list[str], location: Location = ()) -> Any:
+def expand(value: Any, environ: Mapping[str, str], problems: list[Problem], location: Location = ()) -> Any:
     """`value` with ``${NAME}`` in its strings filled in; names that the environment does not have are `problems`."""
     if isinstance(value, dict):
         return {key: expand(item, environ, problems, (*location, key)) for key, item in value.items()}
@@ -58,76 +65,143 @@ def expand(value: Any, environ: Mapping[str, str], problems: list[str], location
     def replace(match: re.Match[str]) -> str:
         name = match.group(1)
         if name not in environ:
-            problems.append(f"{dotted(location)}: the environment has no variable {name}")
+            problems.append((location, f"the environment has no variable {name}"))
         return environ.get(name, "unset")
 
     return _ENV.sub(replace, value)
 
 
-def dotted(location: Location) -> str:
-    """A place in a file as people write it: ``routes[0].to``."""
-    text = ""
-    for step in location:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
+class FileConfig(Config):
+    """A configuration that was read from a text, with what of it is needed again when policies change."""
 
+    _policy_source: PolicySource = PrivateAttr(default=PolicySource({}, {}))
 
-class Places:
-    """Finds the line of a setting, which the TOML parser does not keep."""
-
-    _HEADER: Final = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.-]+)\s*\]\]?")
-    _KEY: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
-
-    def __init__(self, text: str) -> None:
-        self._lines: dict[str, int] = {}
-        table, counts = "", dict[str, int]()
-        for number, line in enumerate(text.splitlines(), 1):
-            header = self._HEADER.match(line)
-            key = self._KEY.match(line)
-            if header:
-                name = header.group(1)
-                table = name
-                if line.lstrip().startswith("[["):
-                    table = f"{name}[{counts.get(name, 0)}]"
-                    counts[name] = counts.get(name, 0) + 1
-                self._lines.setdefault(table, number)
-            elif key:
-                self._lines.setdefault(f"{table}.{key.group(1)}" if table else key.group(1), number)
-
-    def of(self, location: Location) -> str:
-        for end in range(len(location), 0, -1):
-            line = self._lines.get(dotted(location[:end]))
-            if line is not None:
-                return f"line {line}: {dotted(location)}"
-        return dotted(location)
+    @property
+    def policy_source(self) -> PolicySource:
+        """``[policies.*]`` as they were written."""
+        return self._policy_source
 
 
 def load(path: Path | str, environ: Mapping[str, str] | None = None) -> Config:
     """Read and check a file. Raises `ConfigError` with all problems, each with its place."""
+    text, environ = read_text(path), os.environ if environ is None else environ
+    return parse(text, name=str(path), environ=environ, folder=Path(path).parent)
+
+
+def read_text(path: Path | str) -> str:
+    """The text of a file. Raises `ConfigError`."""
     try:
-        text = Path(path).read_text("utf-8")
+        return Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError([f"{path}: cannot be read: {error}"]) from None
-    return parse(text, name=str(path), environ=os.environ if environ is None else environ)
 
 
-def parse(text: str, *, name: str = "config", environ: Mapping[str, str]) -> Config:
-    """Check the text of a file; see `load`."""
+def parse(text: str, *, name: str = "config", environ: Mapping[str, str], folder: Path | None = None) -> Config:
+    """Check the text of a file; see `load`. Files that it names are relative to `folder`, unset: to where we are."""
+    written = _toml(text, name)
+    problems: list[Problem] = []
+    data = expand(written, environ, problems)
+    problems += _cross_check(data)
+    source = PolicySource(written.get("policies", {}), {})
+    tables = data.get("policies")
+    if isinstance(tables, dict):
+        source = source._replace(files=read_terms(tables, folder or Path(), problems))
+        data["policies"] = with_terms(tables, source.files, problems)
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError([f"{name}: not TOML: {error}"]) from None
-    problems: list[str] = []
-    places = Places(text)
-    data = expand(data, environ, problems)
-    problems += [f"{places.of(location)}: {text}" for location, text in _cross_check(data)]
-    try:
-        config = Config.model_validate(data)
+        config = FileConfig.model_validate(data)
     except ValidationError as error:
-        problems += [f"{places.of(item['loc'])}: {_say(item)}" for item in error.errors()]
+        problems += [(item["loc"], said(item)) for item in error.errors()]
+    problems += compile_problems(data.get("policies"))
     if problems:
-        raise ConfigError([f"{name}: {problem}" for problem in problems])
+        raise ConfigError(placed(problems, text, name))
+    config._policy_source = source
     return config
+
+
+def parse_policies(text: str, *, name: str, environ: Mapping[str, str], files: Mapping[str, str]) -> PolicySet:
+    """Check a text that holds ``[policies.*]`` and nothing else. Raises `ConfigError` with all problems."""
+    written = _toml(text, name)
+    problems: list[Problem] = [((key,), "only [policies.*] may stand here") for key in written if key != "policies"]
+    tables = written.get("policies")
+    if not isinstance(tables, dict) or not tables:
+        problems.append((("policies",), "there is no policy"))
+        raise ConfigError(placed(problems, text, name))
+    problems += _reserved(tables)
+    source = PolicySource(tables, dict(files))
+    built, found = _built(source, environ)
+    if built is None or problems:
+        raise ConfigError(placed(problems + found, text, name))
+    return built
+
+
+def build_policies(source: PolicySource, environ: Mapping[str, str], *, name: str) -> PolicySet:
+    """A set again, of what was kept of it. Raises `ConfigError`."""
+    built, problems = _built(source, environ)
+    if built is None:
+        raise ConfigError(placed(problems, "", name))
+    return built
+
+
+def _built(source: PolicySource, environ: Mapping[str, str]) -> tuple[PolicySet | None, list[Problem]]:
+    problems: list[Problem] = []
+    tables = expand(source.tables, environ, problems, ("policies",))
+    wanted = list(terms_files(tables))
+    problems += [(at, f"the text of {name!r} is not here") for at, name in wanted if name not in source.files]
+    names = {name for _, name in wanted}
+    built, found = build(tables, PolicySource(source.tables, {n: t for n, t in source.files.items() if n in names}))
+    return (None if problems else built), problems + found
+
+
+def load_policies(path: Path | str, environ: Mapping[str, str] | None = None) -> PolicySet:
+    """The policies of a configuration, or of a file that holds nothing else. Raises `ConfigError`."""
+    text, environ = read_text(path), os.environ if environ is None else environ
+    if _toml(text, str(path)).keys() <= {"policies"}:
+        return parse_policies(text, name=str(path), environ=environ, files=files_beside(path, text))
+    config = parse(text, name=str(path), environ=environ, folder=Path(path).parent)
+    return PolicySet.of(config.policies, PolicySource({}, {}))
+
+
+def files_beside(path: Path | str, text: str) -> dict[str, str]:
+    """Text of the files with terms that a text of policies names, from the folder of its file. Raises `ConfigError`."""
+    tables = _toml(text, str(path)).get("policies")
+    problems: list[Problem] = []
+    files = read_terms(tables, Path(path).parent, problems) if isinstance(tables, dict) else {}
+    if problems:
+        raise ConfigError(placed(problems, text, str(path)))
+    return files
+
+
+def read_terms(tables: Mapping[str, Any], folder: Path, problems: list[Problem]) -> dict[str, str]:
+    """Text of the files with terms that policies ask for, by name."""
+    texts: dict[str, str] = {}
+    for at, wanted in terms_files(tables):
+        try:
+            path = folder / wanted
+            if path.stat().st_size > TERMS_FILE_BYTES_MAX:
+                problems.append((at, f"{wanted!r} has more than {TERMS_FILE_BYTES_MAX} bytes"))
+            else:
+                texts[wanted] = path.read_text("utf-8-sig")
+        except (OSError, ValueError) as error:
+            why = (error.strerror or "unknown") if isinstance(error, OSError) else "it is not UTF-8"
+            problems.append((at, f"{wanted!r} cannot be read: {why}"))
+    return texts
+
+
+def placed(problems: Sequence[Problem], text: str, name: str) -> list[str]:
+    """Problems as lines, each with its place in the text. Of several about one setting the first, which the others follow from."""
+    places = Places(text)
+    first: dict[Location, str] = {}
+    for location, problem in problems:
+        first.setdefault(location, problem)
+    ordered = sorted(first.items(), key=lambda found: places.line(found[0]))
+    return [f"{name}: {places.of(location)}: {problem}" for location, problem in ordered]
+
+
+def _toml(text: str, name: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ConfigError([f"{name}: not TOML: {error}"]) from None
 
 
 def default(environ: Mapping[str, str]) -> Config:
@@ -141,7 +215,7 @@ def default(environ: Mapping[str, str]) -> Config:
             try:
                 providers.append(Provider.model_validate(settings, strict=False))
             except ValidationError as error:
-                raise ConfigError([f"{variable}: {_say(item)}" for item in error.errors()]) from None
+                raise ConfigError([f"{variable}: {said(item)}" for item in error.errors()]) from None
             routes += [Route(model=glob, to=[f"{name}/*"]) for glob in (f"{name}/*", *globs)]
     return Config(providers=providers, routes=routes)
 
@@ -150,10 +224,17 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
     """What no section can know alone, from the raw data, so that it is found beside other problems."""
     providers, routes, keys = (_tables(data, section) for section in ("providers", "routes", "keys"))
     problems: list[Problem] = []
-    for section, tables in (("providers", providers), ("keys", keys)):
+    admins = _admin_tables(data)
+    for section, tables in ((("providers",), providers), (("keys",), keys), (("admin", "keys"), admins)):
         names = [table.get("name") for table in tables]
         twice = [index for index, name in enumerate(names) if name is not None and name in names[:index]]
-        problems += [((section, index, "name"), f"{names[index]!r} is there twice") for index in twice]
+        problems += [((*section, index, "name"), f"{names[index]!r} is there twice") for index in twice]
+    callers = {key.get("hash") for key in keys}
+    problems += [
+        (("admin", "keys", index, "hash"), "a caller has this key: administration needs one of its own")
+        for index, key in enumerate(admins)
+        if key.get("hash") in callers
+    ]
     known = {str(provider.get("name")) for provider in providers}
     for index, route in enumerate(routes):
         targets = route.get("to")
@@ -173,20 +254,34 @@ def _cross_check(data: dict[str, Any]) -> list[Problem]:
 def _policy_problems(data: dict[str, Any], routes: list[dict[str, Any]], keys: list[dict[str, Any]]) -> list[Problem]:
     """Names of policies that do not exist, and a definition of the one that cannot be defined."""
     policies = data.get("policies")
-    defined = set(policies) if isinstance(policies, dict) else set()
-    asked = [(("routes", index, "policy"), route.get("policy")) for index, route in enumerate(routes)]
-    asked += [(("keys", index, "policy"), key.get("policy")) for index, key in enumerate(keys)]
-    for index, route in enumerate(routes):
-        levels = route.get("risk")
-        asked += [(("routes", index, "risk"), name) for name in levels.values()] if isinstance(levels, dict) else []
-    known = {NONE, "default"} | defined
+    defined = policies if isinstance(policies, dict) else {}
+    known = {NONE, "default"} | set(defined)
     text = f"there are: {', '.join(sorted(known))}"
-    problems: list[Problem] = [
-        (place, f"no policy {name!r}; {text}") for place, name in asked if name is not None and name not in known
-    ]
-    if NONE in defined:
-        problems.append((("policies", NONE), "'none' is the policy that judges nothing; give yours another name"))
-    return problems
+    asked = policies_asked(routes, keys)
+    problems: list[Problem] = [(place, f"no policy {name!r}; {text}") for place, name in asked if name not in known]
+    return problems + _reserved(defined)
+
+
+def policies_asked(routes: list[dict[str, Any]], keys: list[dict[str, Any]]) -> Iterator[tuple[Location, str]]:
+    """Where routes and keys name a policy, from their raw tables."""
+    for section, tables in (("routes", routes), ("keys", keys)):
+        for index, table in enumerate(tables):
+            if isinstance(name := table.get("policy"), str):
+                yield (section, index, "policy"), name
+            levels = table.get("risk")
+            for level, name in levels.items() if isinstance(levels, dict) else ():
+                if isinstance(name, str):
+                    yield (section, index, "risk", level), name
+
+
+def _reserved(tables: Mapping[str, Any]) -> list[Problem]:
+    text = "'none' is the policy that judges nothing; give yours another name"
+    return [(("policies", NONE), text)] if NONE in tables else []
+
+
+def _admin_tables(data: dict[str, Any]) -> list[dict[str, Any]]:
+    admin = data.get("admin")
+    return _tables(admin, "keys") if isinstance(admin, dict) else []
 
 
 def _tables(data: dict[str, Any], section: str) -> list[dict[str, Any]]:
@@ -201,9 +296,3 @@ def _target_problems(target: Any, known: set[str]) -> list[str]:
     if provider not in known:
         return [f"no provider {provider!r}; there are: {', '.join(sorted(known)) or 'none'}"]
     return []
-
-
-def _say(item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        return "unknown key"
-    return str(item["msg"]).removeprefix("Value error, ")

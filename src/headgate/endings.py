@@ -15,8 +15,9 @@ class Ending(NamedTuple):
     failure: Failure | None = None
 
 
-def closing(status: Status, failure: Failure | None, *, sha256: str, ended_at: int) -> Terminal:
+def closing(ending: Ending, *, sha256: str, ended_at: int) -> Terminal:
     """The terminal of a log that ended like this."""
+    status, failure = ending
     if failure is None:
         return Terminal(status, sha256=sha256, ended_at=ended_at)
     code = CODES[failure.code]

@@ -51,7 +51,7 @@ CODES: Final[dict[str, Code]] = {
         403,
         Blame.CALLER,
         False,
-        "A page of another origin opened a WebSocket; server.cors_origins names those that may.",
+        "A page of another origin opened a WebSocket (server.cors_origins names those that may), or asked for administration.",
     ),
     "not_found": Code(404, Blame.CALLER, False, "There is no such resource, or it belongs to somebody else."),
     "model_not_found": Code(
@@ -61,6 +61,7 @@ CODES: Final[dict[str, Code]] = {
     "not_expressible": Code(406, Blame.CALLER, False, "The dialect asked for cannot show this response."),
     "request_timeout": Code(408, Blame.CALLER, True, "The request body did not arrive in time."),
     "already_finished": Code(409, Blame.CALLER, False, "The response has ended; there is nothing left to cancel."),
+    "not_finished": Code(409, Blame.CALLER, True, "The response has not ended; its receipt is made with its end."),
     "expired_response": Code(410, Blame.CALLER, False, "The response is older than the retention."),
     "body_too_large": Code(413, Blame.CALLER, False, "The request body is over the limit."),
     "unsupported_media_type": Code(415, Blame.CALLER, False, "The body must be application/json."),

@@ -146,6 +146,8 @@ class AttemptDescribed(Event, frozen=True, tag=3):
     model: str = ""
     envelope: dict[str, Any] | None = None
     """Fields every frame of the same dialect repeats, such as ``system_fingerprint``."""
+    extra: Extra | None = None
+    """`Extra.response`: what stood beside the description, and is shown there once."""
 
 
 class AttemptEnded(Event, frozen=True, tag=4):

@@ -11,30 +11,40 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from headgate import restart
+from headgate.admission import Admission, Admitted
+from headgate.audit import Audit
 from headgate.clock import Clock
 from headgate.config import Config, OnDisconnect, Route
 from headgate.delivery import Farewell
-from headgate.errors import RequestError, StoreError, store_unavailable
+from headgate.errors import Failure, RequestError, StoreError, store_unavailable
 from headgate.events import Entry, ResponseStarted
+from headgate.governance.request import RequestVerdict
+from headgate.governor import Governor
 from headgate.hub import Hub
 from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
+from headgate.oversight import Oversight
+from headgate.policies import NONE
 from headgate.producer import TICK_S, Producer
 from headgate.reader import StreamReader
 from headgate.request import CreateRequest
+from headgate.reviews import Reviews
 from headgate.routing import Routing
 from headgate.stores import Record, Store, open_store
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
-from headgate.tokens import estimate, text_bytes
+from headgate.tokens import estimate
 
 UPKEEP_S: Final = 0.5
 """How often housekeeping looks: checkpoints, heartbeats, a failed store."""
+SQLITE_URL: Final = "sqlite:///"
 IDLE_POLL_S: Final = 0.02
 """How often a drain looks whether it is done."""
 EXPIRE_S: Final = 30.0
@@ -63,6 +73,16 @@ class Gateway:
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
+    @property
+    def governor(self) -> Governor:
+        """The policies in force."""
+        return self.oversight.governor
+
+    @property
+    def reviews(self) -> Reviews:
+        """What waits for a person."""
+        return self.oversight.reviews
+
     # life
 
     async def open(self) -> None:
@@ -81,15 +101,30 @@ class Gateway:
         self._store: Store = open_store(store.url, durability=store.durability)
         self._stack.push_async_callback(self._store.close)
         commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
-        self.journal = Journal(self._store, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure)
+        self.audit = await Audit.open(self._store, _audit_key(self.config), self.clock)
+        self._stack.push_async_callback(self.audit.close)
+        self.journal = Journal(
+            self._store, audit=self.audit, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure
+        )
         self.hub = Hub(self._store, self.journal, self, self.clock)
+        self.oversight = Oversight(
+            self.config,
+            self._store,
+            self.journal,
+            self.hub,
+            audit=self.audit,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
         await self.routing.open(self._stack)
+        self._admission = Admission(self.routing, self.oversight.governor, self.oversight.judges.ask)
         self._gauges()
         await self._store.record_config(self._config_version, self.config.public_json(), self.clock.wall())
-        recovered = await restart.end_interrupted(self._store, self.journal, self, self.clock)
-        if recovered:
-            _logger.warning("ended interrupted responses", extra=fields(count=recovered))
-        self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire)]
+        await self.oversight.open(self._stack)
+        await self._recover()
+        await self.journal.flush()
+        await self.audit.checkpoint()  # from the first row on the log is signed
+        self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire, self._sign)]
 
     async def close(self) -> None:
         """End what is in flight as interrupted, write it down, let go of everything."""
@@ -141,12 +176,12 @@ class Gateway:
 
     def create(self, request: CreateRequest, owner: str) -> Log:
         """Admit a request and begin to make its response. Raises `RequestError`. Attach a reader before the next await."""
-        self._admit()
-        route, target = self.routing.resolve(request.model, request.dialect)
-        text = text_bytes(request.text)
-        upstream = self.routing.translate(request, route, target, text)
+        self._check_ready()
+        admitted = self._admission.admit(request, owner)
+        request, route, target = admitted.request, admitted.route, admitted.target
         if request.background:
             route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
+        rules = admitted.rules
         now = self.clock.wall()
         response_id = new_response_id(int(now * 1000))
         record = Record(
@@ -172,34 +207,55 @@ class Gateway:
             include_usage=request.include_usage,
             choices=min(request.choices, target.dialect.choices_max),
             route=route.model,
-            policy=route.policy,
+            policy=rules.name if rules is not None else NONE,
+            policy_version=rules.version if rules is not None else "",
             config_version=self._config_version,
-            input_tokens_estimate=estimate(text),
+            may_retract=rules is not None and rules.policy.may_retract,
+            input_tokens_estimate=estimate(admitted.text_bytes),
             echo=request.echo,
             input=request.input,
+            request_sha256=request.sha256,
+            sources=request.sources,
+            risk=request.risk,
         )
-        producer = Producer(
-            log,
-            started,
-            upstream,
-            route=route,
-            target=target,
-            clock=self.clock,
-            journal=self.journal,
-        )
+        producer = Producer(log, started, route=route, target=target, clock=self.clock, journal=self.journal)
         self.hub.live[response_id] = log
         self._producers[response_id] = producer
         self._accounts[response_id] = Account(self.metrics, started, target.provider.name, target.model)
-        producer.start()
+        if rules is not None:
+            self.oversight.govern(producer, admitted, rules, partial(self._producers.pop, response_id, None))
+        if admitted.screening is not None:
+            producer.announce()
+            admitted.screening.when_done(partial(self._screened, producer, admitted))
+        elif admitted.verdict is not None:
+            self._screened(producer, admitted, admitted.verdict)
+        else:
+            assert admitted.upstream is not None
+            producer.start(admitted.upstream)
         return log
+
+    def _screened(self, producer: Producer, admitted: Admitted, verdict: RequestVerdict) -> None:
+        """The request was judged: send it, or end."""
+        if producer.log.ended:  # cancelled meanwhile
+            return
+        for rule, _ in verdict.escalations:
+            assert admitted.rules is not None
+            self.oversight.escalate(producer.log.id, admitted.rules, rule)
+        if verdict.blocked:
+            producer.announce(verdict.events)
+            producer.stop(Failure(verdict.code, f"The rule {verdict.blocked!r} of the policy refused the request."))
+        else:
+            upstream = admitted.upstream or self._admission.translate(admitted, verdict.body)
+            producer.start(upstream, verdict.events)
 
     def cancel(self, log: Log) -> bool:
         """Stop a response. False if it had ended already."""
         producer = self._producers.get(log.id)
-        if producer is None or log.ended:
+        if log.ended or (producer is None and not self.oversight.desk.cancel(log)):
             return False
         self.metrics.counter("headgate_cancels_total", "requested").inc()
-        producer.cancel("cancelled", "The response was cancelled.")
+        if producer is not None:
+            producer.cancel("cancelled", "The response was cancelled.")
         return True
 
     def reader_left(self, log: Log, farewell: Farewell) -> None:
@@ -244,6 +300,8 @@ class Gateway:
                 account.feed(entry)
         if log.terminal is not None:
             self.hub.live.pop(log.id, None)
+            if log.was_held:
+                self.oversight.reviews.response_ended(log.id)
             self._producers.pop(log.id, None)
             self._accounts.pop(log.id, None)
             self._forget_grace(log.id)
@@ -252,7 +310,7 @@ class Gateway:
 
     # inside
 
-    def _admit(self) -> None:
+    def _check_ready(self) -> None:
         if self.draining:
             raise RequestError(
                 "draining", "The gateway is shutting down; try another one.", headers={"retry-after": "1"}
@@ -267,7 +325,7 @@ class Gateway:
     def _abandon(self, log: Log, action: OnDisconnect) -> None:
         self._graces.pop(log.id, None)
         producer = self._producers.get(log.id)
-        if producer is None or log.readers or log.ended:
+        if producer is None or producer.held or log.readers or log.ended:
             return
         self.metrics.counter("headgate_cancels_total", "disconnected").inc()
         if action is OnDisconnect.DRAIN:
@@ -314,6 +372,7 @@ class Gateway:
                     await self._try_to_recover()
                 else:
                     await self._store.maintain(self.journal.hold)
+                    await self.oversight.reviews.tick(self.clock.wall())
             except Exception as fault:
                 _logger.error("housekeeping failed", exc_info=fault)
 
@@ -323,11 +382,25 @@ class Gateway:
             await self._store.probe()
         except StoreError:
             return
+        await self.audit.reload()
         self.journal.recovered()
-        count = await restart.end_interrupted(self._store, self.journal, self, self.clock)
+        await self._recover()
         if self.journal.failed is None:
             self._recovering = False
-            _logger.warning("the store accepts writes again", extra=fields(ended=count))
+            _logger.warning("the store accepts writes again")
+
+    async def _recover(self) -> None:
+        """End what was left unfinished; what waits for a person goes on waiting."""
+        reviews = self.oversight.reviews
+        recovered = await restart.end_interrupted(self._store, self.journal, self, self.clock, reviews)
+        self.hub.live.update({log.id: log for log in recovered.waiting})
+        await reviews.recover()
+        if recovered.ended or recovered.waiting:
+            counts = fields(ended=recovered.ended, waiting=len(recovered.waiting))
+            _logger.warning("took over unfinished responses", extra=counts)
+
+    async def _sign(self) -> None:
+        await self.audit.run(self.config.audit.checkpoint_s)
 
     async def _expire(self) -> None:
         while True:
@@ -339,12 +412,22 @@ class Gateway:
                 _logger.error("expiry failed", exc_info=fault)
                 continue
             self.metrics.counter("headgate_expired_responses_total").inc(count)
+            await self.oversight.sweep([producer.rules for producer in self._producers.values()])
 
     def _gauges(self) -> None:
         gauge = self.metrics.gauge
         gauge("headgate_open_responses", lambda: len(self._producers))
         gauge("headgate_open_streams", lambda: len(self._streams))
         gauge("headgate_readers", lambda: sum(len(log.readers) for log in self.hub.live.values()))
+
+
+def _audit_key(config: Config) -> Path | None:
+    """Where the key is that signs; None for a store that is not kept, whose key is not either."""
+    if config.audit.key_file is not None:
+        return Path(config.audit.key_file)
+    if config.store.url.startswith(SQLITE_URL):
+        return Path(config.store.url.removeprefix(SQLITE_URL) + ".audit-key.pem")
+    return None
 
 
 def _guarded(job: Callable[..., None], *arguments: float) -> None:

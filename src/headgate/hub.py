@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Final
 
+from headgate import receipts
 from headgate.assemble import Fold
 from headgate.clock import Clock
 from headgate.errors import RequestError
@@ -89,7 +90,9 @@ class Hub:
         return fold, timeline
 
     async def delete(self, log: Log) -> None:
-        """Forget an ended response: its record, and its events in the journal."""
+        """Forget an ended response: its record, and its events in the journal. Its receipt stays, and says so."""
+        fields = receipts.deletion(owner=log.record.owner, at=int(self._clock.wall()))
+        await self._journal.record(receipts.DELETION, log.id, fields)
         await self._store.delete(log.record)
 
     async def started(self, log: Log) -> ResponseStarted:

@@ -15,10 +15,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from headgate import receipts
+from headgate.audit import Audit
 from headgate.errors import StoreError
-from headgate.stores import Batch, JournalEntry, Store
+from headgate.stores import Batch, Store
 from headgate.telemetry.logs import fields, logger
 
 if TYPE_CHECKING:
@@ -49,13 +51,19 @@ class Journal:
     """Collects what logs append and commits it in batches."""
 
     def __init__(
-        self, store: Store, *, on_commit_seconds: Callable[[float], None], on_failure: Callable[[StoreError], None]
+        self,
+        store: Store,
+        *,
+        on_commit_seconds: Callable[[float], None],
+        on_failure: Callable[[StoreError], None],
+        audit: Audit | None = None,
     ) -> None:
         self.failed: StoreError | None = None
         """Why the store stopped accepting writes; None while it works."""
         self.congested = False
         """More is waiting than `CONGESTED_ENTRIES`: producers stop reading from their providers."""
         self._store = store
+        self._audit = audit
         self._on_commit_seconds = on_commit_seconds
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -91,17 +99,30 @@ class Journal:
         elif self._timer is None:
             self._schedule()
 
+    async def record(self, kind: str, ref: str, fields: dict[str, Any]) -> None:
+        """Write a row of the audit log that is no response's end. Raises `StoreError`; then it is written later."""
+        if self._audit is not None:
+            self._audit.note(kind, ref, fields)
+            await self.flush()
+            if self.failed is not None:
+                raise self.failed
+
+    @property
+    def _due(self) -> bool:
+        """There is something to commit."""
+        return bool(self._dirty) or (self._audit is not None and self._audit.pending)
+
     def hold(self, held: bool) -> None:
         """Let no commit start (a checkpoint's last pass is running), or go on."""
         self._held = held
-        if not held and self._dirty and not self._in_flight and self._timer is None:
+        if not held and self._due and not self._in_flight and self._timer is None:
             self._schedule()
 
     async def flush(self) -> None:
         """Wait until everything appended so far is committed or the store has failed."""
         self._wait_no_longer()
         for _ in range(2 if self._in_flight else 1):  # the batch on its way, and the next: never what comes after that
-            if not (self._dirty or self._in_flight) or self.failed is not None:
+            if not (self._due or self._in_flight) or self.failed is not None:
                 return
             future = self._loop.create_future()
             self._idle.append(future)
@@ -133,27 +154,39 @@ class Journal:
     def _commit_lazily(self) -> None:
         self._lazy_timer = None
         self._wait_no_longer()
-        if self._dirty and self._timer is None and not self._in_flight and not self._held:
+        if self._due and self._timer is None and not self._in_flight and not self._held:
             self._commit()
 
     def _commit(self) -> None:
         self._timer = None
         self._soon = False
-        if self._in_flight or self._held or not self._dirty or self.failed is not None:
+        if self._in_flight or self._held or not self._due or self.failed is not None:
             return
         logs, self._dirty, self._entries = self._dirty, [], 0
         self.congested = False
         row = self._store.next_row
         self._store.next_row += 1
-        entries: list[JournalEntry] = []
-        batch = Batch(row, entries)
+        batch = Batch(row, [])
+        self._in_flight = True
+        started_ns = time.monotonic_ns()
+        try:
+            self._fill(batch, logs, row)
+        except Exception as fault:
+            _logger.error("a fault in making a batch", exc_info=fault)
+            self._done(StoreError("a batch could not be made"), logs, started_ns)
+            return
+        self._store.commit(batch, lambda error: self._done(error, logs, started_ns))
+
+    def _fill(self, batch: Batch, logs: list[Log], row: int) -> None:
+        """What the logs have to say, the records of those that begin or end with it, and the receipts."""
+        if self._audit is not None:
+            self._audit.begin(batch)
         for log in logs:
-            record = log.flush_into(entries, row)
+            record = log.flush_into(batch.entries, row)
             if record is not None:
                 batch.records.append(record)
-        started_ns = time.monotonic_ns()
-        self._in_flight = True
-        self._store.commit(batch, lambda error: self._done(error, logs, started_ns))
+                if record.terminal and self._audit is not None:
+                    self._audit.add(batch, receipts.RESPONSE, log.id, log.receipt())
 
     def _done(self, error: BaseException | None, logs: list[Log], started_ns: int) -> None:
         self._in_flight = False
@@ -161,13 +194,15 @@ class Journal:
         if error is not None:
             self.fail(error if isinstance(error, StoreError) else StoreError(str(error)))
             return
+        if self._audit is not None:
+            self._audit.committed()
         self._on_commit_seconds((now_ns - started_ns) / 1e9)
         for log in logs:
             try:
                 log.committed()
             except Exception as fault:
                 _logger.error("a fault after a commit", exc_info=fault, extra=fields(response=log.id))
-        if self._dirty and self._timer is None and not self._held:
+        if self._due and self._timer is None and not self._held:
             self._schedule()
         self._wake()
 

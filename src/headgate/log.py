@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from headgate.assemble import Digester
 from headgate.events import (
@@ -29,6 +29,7 @@ from headgate.events import (
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.positions import Positions
+from headgate.receipts import ANOTHER_CLOCK, ReceiptFold
 from headgate.stores import JournalEntry, Record
 from headgate.telemetry.logs import fields, logger
 
@@ -74,6 +75,7 @@ class Log:
         "_noting",
         "_observer",
         "_pending",
+        "_receipt",
         "_record_due",
         "_row",
         "committed_seq",
@@ -94,6 +96,7 @@ class Log:
         "rows",
         "terminal",
         "verified_seq",
+        "was_held",
     )
 
     def __init__(self, record: Record, journal: Journal, observer: Observer) -> None:
@@ -112,6 +115,7 @@ class Log:
         """Text that is visible may be taken back, or was."""
         self.positions: Positions | None = None
         """Of an open log that may retract."""
+        self.was_held = False
         self.held: Held | None = None
         """What a person has to decide about, once that is visible."""
         self.hold_wait_s = 0.0
@@ -132,6 +136,7 @@ class Log:
         self._row = 0  # journal row of what is committing
         self._lifecycle = Lifecycle()
         self._digester = Digester()
+        self._receipt = ReceiptFold()
 
     @property
     def ended(self) -> bool:
@@ -151,6 +156,18 @@ class Log:
         """Hash of all text appended so far (PROTOCOL.md section 8)."""
         return self._digester.result()
 
+    def receipt(self) -> dict[str, Any]:
+        """Fields of its receipt, once the terminal was appended."""
+        terminal = self._lifecycle.terminal
+        assert terminal is not None
+        return self._receipt.fields(
+            owner=self.record.owner,
+            sha256=terminal.sha256 or self.digest(),
+            event_count=self.last_seq,
+            retracted_chars=self._digester.retracted_chars,
+            parts=self._digester.parts(),
+        )
+
     def append(self, events: Sequence[AnyEvent], read_at: int, *, lazy: bool = False) -> None:
         """Number these events and hand them to the journal. Raises `LifecycleError` for an event that may not stand there.
 
@@ -161,12 +178,16 @@ class Log:
         if self.positions is not None:
             events = self.positions.place(events, self.last_seq + 1)
         legal = 0
-        allow, digest = self._lifecycle.feed, self._digester.feed
+        allow, digest, note = self._lifecycle.feed, self._digester.feed, self._receipt.feed
         try:
             for event in events:
                 allow(event)
                 legal += 1
                 kind = type(event)
+                if kind is Delta:
+                    digest(event)
+                    continue
+                note(read_at, event)
                 if kind in _HASHED:
                     digest(event)
                 if kind in _NOTED:
@@ -183,9 +204,14 @@ class Log:
     def replay(self, row: int, entries: Sequence[Entry]) -> None:
         """Take in what the journal holds already, in order (recovery)."""
         for entry in entries:
-            for event in entry.events:
+            for seq, event in enumerate(entry.events, entry.first_seq):
                 self._lifecycle.feed(event)
                 self._digester.feed(event)
+                self._receipt.feed(ANOTHER_CLOCK, event)
+                if type(event) in _NOTED:
+                    self.note(seq, event)
+                elif type(event) in _OPENING:
+                    self.opened = True
             if self.last_seq == 0:
                 self._begin(entry.events[0])
             if self.positions is not None:
@@ -270,6 +296,7 @@ class Log:
                 self.retractions.append((seq, event))
             case Held():
                 self.held = event
+                self.was_held = True
             case Reviewed():
                 self.held = None
             case _:

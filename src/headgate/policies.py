@@ -7,10 +7,12 @@ about a match. A name in these lists is a built-in detector, or a rule of the po
 from __future__ import annotations
 
 import hashlib
+from base64 import b64decode
 from enum import StrEnum
 from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from headgate.section import Name, Seconds, Secret, Section
 
@@ -32,6 +34,7 @@ TERMS_MAX: Final = 1_000_000
 RULES_MAX: Final = 1_000
 """Of one policy."""
 REPLACEMENT_CHARS_MAX: Final = 4_096
+WEBHOOK_SECRET_PREFIX: Final = "whsec_"  # noqa: S105  what every one begins with
 
 
 class Action(StrEnum):
@@ -69,12 +72,31 @@ Formatting = Literal["trim", "newlines", "code_fence", "nfc"]
 
 
 def _url(value: str) -> str:
-    if not value.startswith(("http://", "https://")):
+    url = urlsplit(value)
+    _ = url.port  # raises ValueError for a port that is none
+    if url.scheme not in ("http", "https") or not url.hostname:
         raise ValueError("must be an http:// or https:// URL")
+    if url.username or url.password:
+        raise ValueError("must not hold credentials")
+    if not (value.isascii() and value.isprintable() and " " not in value):
+        raise ValueError("must be printable ASCII without spaces")
+    return value
+
+
+def _whsec(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    encoded = text.removeprefix(WEBHOOK_SECRET_PREFIX)
+    try:
+        size = len(b64decode(encoded + "=" * (-len(encoded) % 4), validate=True))  # many leave the padding out
+    except ValueError:
+        size = 0
+    if not text.startswith(WEBHOOK_SECRET_PREFIX) or not 24 <= size <= 64:
+        raise ValueError("must be whsec_ and base64 of 24 to 64 random bytes, as Standard Webhooks says")
     return value
 
 
 Url = Annotated[str, AfterValidator(_url)]
+WebhookSecret = Annotated[Secret, AfterValidator(_whsec)]
 
 
 class Rule(Section):
@@ -181,7 +203,7 @@ class Webhook(Section):
     """``webhook`` of a policy: whom escalations are sent to, signed as Standard Webhooks says."""
 
     url: Url = Field(description="Where to.")
-    secret: Secret = Field(description="`whsec_...`, the shared secret of the signature.")
+    secret: WebhookSecret = Field(description="`whsec_...`, the shared secret of the signature.")
     allow_internal: bool = Field(False, description="The address may be inside the own network.")
 
 

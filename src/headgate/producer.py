@@ -10,12 +10,14 @@ Invariant: whatever happens, the log gets exactly one terminal, and the provider
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from headgate.brake import Brake
 from headgate.clock import Clock
 from headgate.config import Route
 from headgate.dialects import Decoder
-from headgate.endings import closing
+from headgate.endings import Ending, closing
 from headgate.errors import Failure
 from headgate.events import (
     AnyEvent,
@@ -24,11 +26,14 @@ from headgate.events import (
     AttemptStarted,
     ChoiceDone,
     Delta,
+    Reason,
     ResponseStarted,
     Status,
     Terminal,
     Usage,
 )
+from headgate.governance.ruleset import Ruleset
+from headgate.guard import Guard, Holding
 from headgate.journal import Journal
 from headgate.lifecycle import LifecycleError, terminal_status
 from headgate.log import Log
@@ -49,6 +54,9 @@ ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 _NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
 """Events that come without anything for a reader: a provider that sends only these has stalled."""
 
+_CUT: Final = frozenset({Reason.LENGTH, Reason.CONTENT_FILTER})
+"""Reasons that leave an answer unfinished."""
+
 _logger = logger("producer")
 
 
@@ -56,19 +64,21 @@ class Producer:
     """One response on its way into its log. `start` it once; `cancel` it any time."""
 
     __slots__ = (
+        "_attempt_over",
+        "_brake",
         "_call",
         "_clock",
         "_decoder",
         "_error_body",
+        "_guard",
         "_headers",
         "_journal",
         "_loop",
         "_muted",
-        "_paused",
+        "_on_hold",
         "_phase",
         "_reasons",
         "_received",
-        "_request",
         "_started",
         "_status",
         "_unseen_bytes",
@@ -84,7 +94,6 @@ class Producer:
         self,
         log: Log,
         started: ResponseStarted,
-        request: UpstreamRequest,
         *,
         route: Route,
         target: Target,
@@ -95,7 +104,6 @@ class Producer:
         self.target = target
         self.route = route
         self._started = started
-        self._request: UpstreamRequest | None = request  # until it is sent: prompts may be large
         self._clock = clock
         self._journal = journal
         self._loop = asyncio.get_running_loop()
@@ -109,7 +117,10 @@ class Producer:
         self._usage: Usage | None = None
         self._muted = False
         self._unseen_bytes = 0  # of text that came after `mute`
-        self._paused = False
+        self._brake: Brake | None = None  # once it was needed
+        self._guard: Guard | None = None
+        self._on_hold: Callable[[Holding], None] | None = None
+        self._attempt_over: AttemptEnded | None = None  # the provider is done; what it said is being judged
         self._phase = "connect"
         self.deadline = NEVER
         """When `tick` is due, as the loop's time; `total_deadline` as well."""
@@ -117,13 +128,34 @@ class Producer:
 
     # the outside
 
-    def start(self) -> None:
-        """Append the beginning of the log and send the request. Never raises; a failure is the log's."""
-        request, self._request = self._request, None
-        assert request is not None, "started twice"
+    def govern(self, guard: Guard, on_hold: Callable[[Holding], None]) -> None:
+        """Before `start`: who judges what is said. `on_hold` is told when a person has to decide."""
+        self._guard = guard
+        self._on_hold = on_hold
+
+    @property
+    def rules(self) -> Ruleset | None:
+        """What judges it; None if nothing does."""
+        return None if self._guard is None else self._guard.rules
+
+    @property
+    def held(self) -> bool:
+        """A person will decide: readers may leave without ending it."""
+        return self._guard is not None and self._guard.holding
+
+    def announce(self, events: Sequence[AnyEvent] = ()) -> None:
+        """Append the beginning of the log, where the request is not sent at once, or not at all."""
+        self.log.append([self._started, *events], self._clock.monotonic_ns())
+
+    def start(self, request: UpstreamRequest, events: Sequence[AnyEvent] = ()) -> None:
+        """Send the request, and append the beginning of the log, with what was said of the request.
+
+        Never raises; a failure is the log's.
+        """
         target = self.target
         attempt = AttemptStarted(1, target.provider.name, target.dialect.name, target.model, request.dropped)
-        self.log.append([self._started, attempt], self._clock.monotonic_ns(), lazy=True)
+        beginning = [*events, attempt] if self.log.last_seq else [self._started, *events, attempt]
+        self.log.append(beginning, self._clock.monotonic_ns(), lazy=True)
         timeouts = self.route.timeouts
         if timeouts.total_s is not None:
             self.total_deadline = self._loop.time() + timeouts.total_s
@@ -133,7 +165,9 @@ class Producer:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
         if not self.log.ended:
             self._drop_call()
-            self._end(AttemptEnded(self.log.open_attempt, "cancelled"), Status.CANCELLED, Failure(code, message))
+            self._end(
+                AttemptEnded(self.log.open_attempt, "cancelled"), Ending(Status.CANCELLED, Failure(code, message))
+            )
 
     def interrupt(self) -> None:
         """The gateway stops: the log ends as failed, and may be asked for again."""
@@ -220,7 +254,7 @@ class Producer:
         first = type(events[0])
         if first is Delta and len(events) == 1 and self._phase == "stall" and not self._muted:  # a token
             self.deadline = self._loop.time() + self.route.timeouts.stall_s
-            self._append(events)
+            self._deliver(events)
             return
         for event in events:
             if type(event) is ChoiceDone:
@@ -233,7 +267,18 @@ class Producer:
             self._unseen_bytes += sum([len(event.text.encode()) for event in events if type(event) is Delta])
             events = [event for event in events if type(event) is Usage]
         if events:
-            self._append(events, lazy=first is AttemptDescribed and len(events) == 1)
+            self._deliver(events, lazy=first is AttemptDescribed and len(events) == 1)
+
+    def _deliver(self, events: list[AnyEvent], *, lazy: bool = False) -> None:
+        """Append what may be seen of these."""
+        guard = self._guard
+        if guard is None:
+            self._append(events, lazy=lazy)
+            return
+        governed = guard.feed(events)
+        if governed:
+            self._append(governed, lazy=lazy)
+        guard.attend()
 
     def _append(self, events: list[AnyEvent], *, lazy: bool = False) -> None:
         try:
@@ -242,56 +287,101 @@ class Producer:
             _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
             self._fail(Failure("internal", "A fault in the gateway ended the response."))
             return
-        if self._journal.congested and self._call is not None and not self._paused:
-            self._paused = True
-            self._call.pause(True)
-            self._loop.call_later(0.01, self._resume)
+        if self._journal.congested and self._call is not None:
+            self._slow(self._call).press()
 
-    def _resume(self) -> None:
-        if self._journal.congested:
-            self._loop.call_later(0.01, self._resume)
-        elif self._call is not None:
-            self._paused = False
-            self._call.pause(False)
+    def _slow(self, call: Call) -> Brake:
+        if self._brake is None:
+            self._brake = Brake(call, self._journal)
+        return self._brake
 
     def _complete(self) -> None:
         if self._call is not None:
             self._call.release()
             self._call = None
+            self._brake = None
         attempt = AttemptEnded(self.log.open_attempt, "ok", self._status)
         if self._muted:
             failure = Failure("disconnected", "Every reader went away; the answer was read to its end for its usage.")
-            self._end(attempt, Status.CANCELLED, failure)
+            self._end(attempt, Ending(Status.CANCELLED, failure))
             return
-        self._end(attempt, terminal_status([done.reason for done in self._reasons]), None)
+        ending = Ending(terminal_status([done.reason for done in self._reasons]))
+        if self._guard is None:
+            self._end(attempt, ending)
+            return
+        self.deadline = NEVER
+        self._attempt_over = attempt
+        self._guard.conclude(ending, [done.choice for done in self._reasons if done.reason in _CUT])
+        if not self.log.ended and self.log.open_attempt:  # it takes a while: what the provider did is known already
+            self._append(self._closed_attempt(attempt, ending))
+
+    # guard.Course
+
+    def append(self, events: Sequence[AnyEvent]) -> None:
+        """What became free while the provider was not saying anything."""
+        self._append(list(events))
+
+    def throttle(self, slower: bool) -> None:
+        """Whether so much waits for verdicts that the provider has to wait as well."""
+        if self._call is not None and (slower or self._brake is not None):
+            brake = self._slow(self._call)
+            brake.slower = slower
+            if slower:
+                brake.press()
+
+    def settle(self, ending: Ending) -> None:
+        """Everything was judged: the log ends like this."""
+        assert self._attempt_over is not None
+        self._end(self._attempt_over, ending)
+
+    def stop(self, failure: Failure) -> None:
+        """The policy ends it now."""
+        if not self.log.ended:
+            self._drop_call()
+            attempt = self._attempt_over or AttemptEnded(self.log.open_attempt, "cancelled", self._status)
+            self._end(attempt, Ending(Status.BLOCKED, failure))
+
+    def hold(self, holding: Holding) -> None:
+        """A person has to decide: from here on the response is the review's."""
+        assert self._attempt_over is not None
+        if self.log.open_attempt:
+            self._append(self._closed_attempt(self._attempt_over, holding.ending))
+        if self._on_hold is not None and not self.log.ended:
+            self._on_hold(holding)
 
     def _fail(self, failure: Failure) -> None:
         if self.log.ended:
             return
         self._drop_call()
+        if self._guard is not None:
+            failure = self._guard.judge_failure(failure)
         ended = AttemptEnded(self.log.open_attempt, failure.code, self._status, failure.message)
         status = Status.EXPIRED if failure.code == "deadline_exceeded" else Status.FAILED
-        self._end(ended, status, failure)
+        self._end(ended, Ending(status, failure))
 
-    def _end(self, attempt: AttemptEnded, status: Status, failure: Failure | None) -> None:
+    def _end(self, attempt: AttemptEnded, ending: Ending) -> None:
         """Close the attempt and the log."""
-        events: list[AnyEvent] = [attempt]
-        usage = self._usage or self._estimated_usage(status)
-        if usage is not None and usage is not self._usage:
-            events.append(usage)
-        self._usage = usage
-        events.append(self._closing(status, failure))
+        if self._guard is not None:
+            self._guard.close()
+        events = self._closed_attempt(attempt, ending) if self.log.open_attempt else []
+        events.append(self._closing(ending))
         try:
             self.log.append(events, self._clock.monotonic_ns())
         except LifecycleError as error:
             _logger.error("illegal end", extra=fields(response=self.log.id, error=str(error)))
             if self.log.ended:
                 return
-            fault = Failure("internal", "A fault in the gateway ended the response.")
-            self.log.append([self._closing(Status.FAILED, fault)], self._clock.monotonic_ns())
+            fault = Ending(Status.FAILED, Failure("internal", "A fault in the gateway ended the response."))
+            self.log.append([self._closing(fault)], self._clock.monotonic_ns())
 
-    def _closing(self, status: Status, failure: Failure | None) -> Terminal:
-        return closing(status, failure, sha256=self.log.digest(), ended_at=int(self._clock.wall()))
+    def _closed_attempt(self, attempt: AttemptEnded, ending: Ending) -> list[AnyEvent]:
+        """The end of the attempt, and what it used, where the provider has not said that."""
+        usage = self._usage or self._estimated_usage(ending.status)
+        known, self._usage = self._usage, usage
+        return [attempt] if usage is None or known is not None else [attempt, usage]
+
+    def _closing(self, ending: Ending) -> Terminal:
+        return closing(ending, sha256=self.log.digest(), ended_at=int(self._clock.wall()))
 
     def _estimated_usage(self, status: Status) -> Usage | None:
         """Nothing is estimated for a request that the provider never began to answer."""
@@ -304,6 +394,7 @@ class Producer:
         if self._call is not None:
             self._call.abort()
             self._call = None
+            self._brake = None
 
     # deadlines
 
@@ -315,7 +406,7 @@ class Producer:
         """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
         if self.total_deadline <= min(now, self.deadline):
             self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
-        elif now < self.deadline or self._paused:
+        elif now < self.deadline or (self._brake is not None and self._brake.pressed):
             pass
         elif self._phase == "linger":
             self.on_end()

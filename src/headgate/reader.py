@@ -314,7 +314,7 @@ class WholeReader(_Wakeable):
     def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
         for entry in entries:
             self.fold.feed_entry(entry)
-        if log.terminal is not None:
+        if log.terminal is not None or log.held is not None:
             self.wake()
 
     def on_broken(self) -> None:
@@ -322,8 +322,16 @@ class WholeReader(_Wakeable):
         self.wake()
 
     async def ended(self) -> None:
-        """Until the terminal is visible or the client is gone. Raises `Broken`."""
-        while self._log.terminal is None and not self.lost:
+        """Until the terminal is visible, the client is gone, or a held answer was waited for long enough. Raises `Broken`."""
+        log, wait_until = self._log, 0.0
+        while log.terminal is None and not self.lost:
             if self.broken:
                 raise Broken
-            await self._park()
+            if log.held is None:
+                await self._park()
+                continue
+            now = time.monotonic()
+            wait_until = wait_until or now + log.hold_wait_s
+            if now >= wait_until:
+                return
+            await self._park(wait_until - now)

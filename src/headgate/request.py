@@ -26,6 +26,12 @@ class CreateRequest(msgspec.Struct, frozen=True):
     """Nobody waits: the response is made whether or not it is read."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers of the client's that a provider of the same dialect is sent as well (``anthropic-beta``)."""
+    sha256: str = ""
+    """Of the body as it came, in hex."""
+    risk: str = ""
+    """Risk level the caller declares: ``low``, ``medium``, ``high``, or empty."""
+    sources: list[Any] | None = None
+    """Data sources the caller declares; see `events.ResponseStarted.sources`."""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):

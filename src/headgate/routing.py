@@ -16,6 +16,7 @@ from headgate.dialects import ClientDialect, ProviderDialect, client_dialects, p
 from headgate.dialects.translate import upstream_request
 from headgate.errors import RequestError
 from headgate.models import UNKNOWN, Limits, limits
+from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.upstream import Pool, endpoint
 
@@ -113,17 +114,21 @@ class Routing:
         except RecursionError:
             raise RequestError("invalid_request", "The request is nested too deeply.") from None
 
+    def prompt(self, request: CreateRequest) -> Prompt:
+        """What the request asks for, in no dialect's words. Raises `RequestError`."""
+        return self._clients[request.dialect].read_prompt(request)
+
     def count(self, request: CreateRequest) -> Count:
         """How many input tokens the request has, for the model it names, if it does. Raises `RequestError`."""
         known = self.resolve(request.model, request.dialect)[1].limits if request.model else UNKNOWN
-        return count(self._clients[request.dialect].read_prompt(request), known)
+        return count(self.prompt(request), known)
 
     def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
         """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
         if not may_exceed(text, target.limits):
             return
         try:
-            prompt = self._clients[request.dialect].read_prompt(request)
+            prompt = self.prompt(request)
         except RequestError:  # a provider of the same dialect may know better
             return
         error = refusal(prompt, target.limits)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,20 @@ from msgspec.structs import replace
 
 from headgate.errors import ConfigError, StoreError
 from headgate.events import Delta, Entry, Extra, Opaque, PartKind, PartStarted, ResponseStarted, Status, Terminal
-from headgate.stores import TOMBSTONE_S, Batch, JournalEntry, Record, Store, open_store
+from headgate.merkle import Tile
+from headgate.stores import (
+    TOMBSTONE_S,
+    AuditCheckpoint,
+    AuditRow,
+    Batch,
+    Fact,
+    JournalEntry,
+    Record,
+    Store,
+    open_store,
+    sqlite_file,
+)
+from headgate.stores.memory import MemoryStore
 from headgate.stores.sqlite import SqliteStore, pack_rows, unpack_rows
 
 NOW = 1_780_000_000.0
@@ -387,6 +401,212 @@ def test_among_interleaved_logs_only_what_expired_goes(place: Place) -> None:
     tell(place, story)
 
 
+# facts
+
+
+def a_fact(key: str, state: str = "open", at: float = NOW, *, kind: str = "review", body: bytes = b"{}") -> Fact:
+    return Fact(kind, key, state, at, body)
+
+
+def test_fact_comes_back_as_it_was_written_also_after_a_restart(place: Place) -> None:
+    odd = a_fact("ümlaut ' key", at=NOW + 0.125, body=b"\x00\xff{}")
+
+    async def write(store: Store) -> None:
+        assert await store.put_fact(odd)
+
+    async def read(store: Store) -> None:
+        assert await store.fact("review", odd.key) == odd
+        assert await store.fact("policy", odd.key) is None, "kinds are apart"
+        assert await store.fact("review", "' OR 1=1 --") is None
+
+    tell(place, write, read)
+
+
+def test_fact_without_expectation_takes_the_place_of_what_is_there(place: Place) -> None:
+    async def story(store: Store) -> None:
+        assert await store.put_fact(a_fact("a"))
+        after = a_fact("a", "done", NOW + 1, body=b"2")
+        assert await store.put_fact(after)
+        assert await store.fact("review", "a") == after
+        assert await store.count_facts("review") == 1
+
+    tell(place, story)
+
+
+def test_of_two_who_expect_the_same_state_one_writes(place: Place) -> None:
+    async def story(store: Store) -> None:
+        await store.put_fact(a_fact("a"))
+        mine, yours = (a_fact("a", "claimed", NOW + 1, body=who) for who in (b"mine", b"yours"))
+        done = await asyncio.gather(store.put_fact(mine, expected="open"), store.put_fact(yours, expected="open"))
+        assert sorted(done) == [False, True]
+        assert await store.fact("review", "a") == (mine if done[0] else yours)
+
+    tell(place, story)
+
+
+def test_fact_that_must_be_new_is_refused_where_there_is_one_and_the_other_way_round(place: Place) -> None:
+    async def story(store: Store) -> None:
+        assert not await store.put_fact(a_fact("a"), expected="open"), "there is none"
+        assert await store.fact("review", "a") is None
+        assert await store.put_fact(a_fact("a"), expected="")
+        assert not await store.put_fact(a_fact("a", "done"), expected="")
+        assert await store.put_fact(a_fact("a", "other"), expected="open")
+        assert not await store.put_fact(a_fact("a", "done"), expected="open")
+        assert await store.fact("review", "a") == a_fact("a", "other")
+
+    tell(place, story)
+
+
+def test_facts_are_listed_by_time_and_key_and_counted(place: Place) -> None:
+    async def write(store: Store) -> None:
+        for key, state, at in (("d", "open", 2), ("b", "open", 1), ("a", "done", 1), ("c", "open", 1)):
+            await store.put_fact(a_fact(key, state, NOW + at))
+        await store.put_fact(a_fact("x", kind="policy"))
+
+    async def read(store: Store) -> None:
+        assert [fact.key for fact in await store.facts("review", limit=10)] == ["a", "b", "c", "d"]
+        assert [fact.key for fact in await store.facts("review", state="open", limit=10)] == ["b", "c", "d"]
+        assert await store.facts("review", state="lost", limit=10) == []
+        counts = [await store.count_facts("review", state) for state in ("open", "done", "lost", None)]
+        assert counts == [3, 1, 0, 4]
+
+    tell(place, write, read)
+
+
+def test_facts_are_paged_without_gaps_or_repeats(place: Place) -> None:
+    async def story(store: Store) -> None:
+        for n in range(23):
+            await store.put_fact(a_fact(f"k{n:02}", "even" if n % 2 == 0 else "odd", NOW + n // 5))
+        for state, expected in ((None, range(23)), ("even", range(0, 23, 2))):
+            seen: list[str] = []
+            after: tuple[float, str] | None = None
+            while page := await store.facts("review", state=state, limit=4, after=after):
+                assert len(page) <= 4
+                seen += [fact.key for fact in page]
+                after = (page[-1].at, page[-1].key)
+            assert seen == [f"k{n:02}" for n in expected]
+
+    tell(place, story)
+
+
+# the audit log
+
+
+def audit_row(seq: int, *, kind: str = "response", ref: str = "") -> AuditRow:
+    return AuditRow(seq, kind, ref or f"resp_{seq:032x}", b'{"seq":%d}' % seq, bytes([seq % 256]) * 32)
+
+
+async def commit_audit(store: Store, *rows: AuditRow, record: Record | None = None, tiles: Sequence[Tile] = ()) -> None:
+    done: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
+    batch = Batch(store.next_row, [], [record] if record else [], list(rows), list(tiles))
+    store.next_row += 1
+    store.commit(batch, done.set_result)
+    error = await done
+    if error is not None:
+        raise error
+
+
+def test_audit_rows_come_back_in_order_also_after_a_restart(place: Place) -> None:
+    rows = [audit_row(seq) for seq in range(1, 11)]
+
+    async def write(store: Store) -> None:
+        assert store.audit_size == 0
+        assert await store.audit_rows(1, 10) == []
+        await commit_audit(store, *rows[:3])
+        await commit(store, [])
+        await commit_audit(store, *rows[3:])
+        assert store.audit_size == 10
+
+    async def read(store: Store) -> None:
+        assert store.audit_size == 10
+        assert await store.audit_rows(1, 100) == rows
+        assert await store.audit_rows(4, 3) == rows[3:6]
+        assert await store.audit_rows(10, 5) == rows[9:]
+        assert await store.audit_rows(11, 5) == []
+
+    tell(place, write, read)
+
+
+def test_audit_row_is_written_with_its_record_or_not_at_all(tmp_path: Path) -> None:
+    async def story(store: Store) -> None:
+        await commit_audit(store, audit_row(1))
+        record = a_record(store)
+        with pytest.raises(StoreError):
+            await commit_audit(store, audit_row(2), audit_row(1), record=record)
+        assert store.audit_size == 1
+        assert [row.seq for row in await store.audit_rows(1, 10)] == [1]
+        assert await store.find(record.id) is None
+        await commit_audit(store, audit_row(2), record=record)
+        assert await store.find(record.id) == record
+
+    for kind in ("commit", "fsync"):
+        tell(Place(kind, tmp_path / kind), story)
+
+
+def test_newest_audit_row_about_something_is_found_whatever_became_of_it(place: Place) -> None:
+    kept: list[Record] = []
+
+    async def write(store: Store) -> None:
+        record = await finished_log(store)
+        kept.append(record)
+        mine = [audit_row(1, ref=record.id), audit_row(2, kind="deletion", ref=record.id), audit_row(3)]
+        await commit_audit(store, *mine, audit_row(4, kind="change", ref="a"), audit_row(5, kind="change", ref="a"))
+        await store.delete(record)
+
+    async def read(store: Store) -> None:
+        found = [await store.audit_row(kind, kept[0].id) for kind in ("response", "deletion", "change")]
+        assert [row and row.seq for row in found] == [1, 2, None]
+        newest = await store.audit_row("change", "a")
+        assert newest is not None
+        assert newest.seq == 5
+
+    tell(place, write, read)
+
+
+def test_audit_outlives_the_responses_it_speaks_of(place: Place) -> None:
+    async def story(store: Store) -> None:
+        record = await finished_log(store)
+        await commit_audit(store, audit_row(1, ref=record.id))
+        await store.expire(record.expires_at + TOMBSTONE_S + 1, store.next_row)
+        await store.expire(record.expires_at + TOMBSTONE_S + 1, store.next_row)
+        assert await store.find(record.id) is None
+        assert await store.audit_row("response", record.id) is not None
+
+    tell(place, story)
+
+
+def test_hashes_of_the_audit_tree_are_read_by_level(place: Place) -> None:
+    async def write(store: Store) -> None:
+        await commit_audit(store, *(audit_row(seq) for seq in range(1, 7)), tiles=[Tile(1, 0, b"t" * 32)])
+        await commit_audit(store, audit_row(7), tiles=[Tile(1, 1, b"u" * 32), Tile(2, 0, b"v" * 32)])
+
+    async def read(store: Store) -> None:
+        assert await store.audit_nodes(0, 2, 3) == [audit_row(seq).leaf for seq in (3, 4, 5)]
+        assert await store.audit_nodes(1, 0, 2) == [b"t" * 32, b"u" * 32]
+        assert await store.audit_nodes(2, 0, 1) == [b"v" * 32]
+        assert await store.audit_nodes(1, 0, 0) == []
+        for level, first, count in ((0, 5, 3), (1, 1, 2), (3, 0, 1)):
+            with pytest.raises(StoreError):
+                await store.audit_nodes(level, first, count)
+
+    tell(place, write, read)
+
+
+def test_newest_checkpoint_is_the_largest_and_the_first_of_a_size_stays(place: Place) -> None:
+    one, two = (AuditCheckpoint(size, b"{%d}" % size, b"s" * 64) for size in (3, 7))
+
+    async def write(store: Store) -> None:
+        assert await store.newest_checkpoint() is None
+        await store.put_checkpoint(two)
+        await store.put_checkpoint(one)
+        await store.put_checkpoint(AuditCheckpoint(7, b"other", b"s" * 64))
+
+    async def read(store: Store) -> None:
+        assert await store.newest_checkpoint() == two
+
+    tell(place, write, read)
+
+
 # housekeeping
 
 
@@ -449,6 +669,21 @@ def test_store_url_that_names_no_store_is_a_configuration_error(tmp_path: Path) 
         open_store("mysql://localhost", durability="commit")
     with pytest.raises(StoreError):
         open_store(f"sqlite:///{tmp_path}", durability="commit")
+
+
+# memory's own
+
+
+def test_memory_does_not_keep_every_audit_row_whole() -> None:
+    async def story() -> None:
+        store = MemoryStore(audit_rows_max=3)
+        await commit_audit(store, *(audit_row(seq) for seq in range(1, 9)))
+        assert await store.audit_row("response", audit_row(5).ref) is None
+        assert await store.audit_row("response", audit_row(6).ref) == audit_row(6)
+        assert store.audit_size == 8
+        assert await store.audit_nodes(0, 0, 8) == [audit_row(seq).leaf for seq in range(1, 9)]
+
+    asyncio.run(story())
 
 
 # SQLite's own
@@ -569,6 +804,57 @@ def test_probe_that_finds_the_disk_full_halfway_leaves_a_readable_journal(tmp_pa
     assert done.returncode == 0, done.stderr
 
 
+def test_file_of_an_older_schema_is_upgraded_and_stays_readable(tmp_path: Path) -> None:
+    """Schema 1 had the journal alone: such a file is in use, with logs that ended and logs that a crash left open."""
+    path = tmp_path / "store.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(sqlite_file.STEPS[0] + "PRAGMA user_version = 1;")
+    packed = pack_rows([1])
+    for number, terminal in ((1, "completed"), (2, "")):
+        row = (number, f"resp_{number:032x}", "app", NOW, 1, 3, terminal, NOW + 1e6, packed if terminal else b"\x90", 0)
+        connection.execute("INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    entries = [JournalEntry(number, Entry(1, 5, (Delta(0, 0, f"old {number}"),))) for number in (1, 2)]
+    connection.execute("INSERT INTO journal VALUES (1, 7, ?)", (msgspec.msgpack.encode(entries),))
+    connection.close()
+
+    async def first(store: Store) -> None:
+        old = await store.find(f"resp_{1:032x}")
+        assert old is not None
+        assert await texts(store, old, old.rows) == ["old 1"]
+        assert [(record.number, rows) for record, rows in await store.unfinished()] == [(2, [1])]
+        assert store.audit_size == 0
+        await commit_audit(store, audit_row(1, ref=old.id))
+        assert await store.put_fact(a_fact("a"), expected="")
+
+    async def second(store: Store) -> None:
+        assert store.audit_size == 1
+        assert await store.count_facts("review", "open") == 1
+        await finished_log(store)
+
+    tell(Place("commit", tmp_path), first, second)
+    assert _schema(path) == sqlite_file.SCHEMA_VERSION
+
+
+def test_upgrade_that_fails_halfway_leaves_the_older_schema_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.executescript(sqlite_file.STEPS[0] + "PRAGMA user_version = 1;")
+    connection.execute("CREATE TABLE audit_checkpoints (somebody TEXT)")
+    with pytest.raises(StoreError, match="already exists"):
+        SqliteStore(str(path))
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    assert "facts" not in tables
+    assert _schema(path) == 1
+    connection.execute("DROP TABLE audit_checkpoints")
+    connection.close()
+    tell(Place("commit", tmp_path), finishes_a_log)
+    assert _schema(path) == sqlite_file.SCHEMA_VERSION
+
+
+async def finishes_a_log(store: Store) -> None:
+    await finished_log(store)
+
+
 @given(st.lists(st.integers(0, 2**40), unique=True).map(sorted))
 def test_rows_are_packed_and_unpacked_without_loss(rows: list[int]) -> None:
     assert unpack_rows(pack_rows(rows)) == tuple(rows)
@@ -576,6 +862,13 @@ def test_rows_are_packed_and_unpacked_without_loss(rows: list[int]) -> None:
 
 def test_packed_rows_of_a_stream_take_a_byte_each() -> None:
     assert len(pack_rows(range(5_000, 6_000))) < 1_010
+
+
+def _schema(path: Path) -> int:
+    connection = sqlite3.connect(path)
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.close()
+    return version
 
 
 def _set_schema(path: Path, version: int) -> None:

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 PYPROJECT: Final = Path(__file__).parents[2] / "pyproject.toml"
 
 COMPATIBLE: Final = frozenset(
-    {"MIT", "BSD", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0", "ISC", "MPL-2.0"}
+    {"MIT", "MIT-0", "CNRI-Python", "BSD", "BSD-2-Clause", "BSD-3-Clause", "Apache-2.0", "PSF-2.0", "ISC", "MPL-2.0"}
 )  # docs/decisions/0001-dependencies.md
 
 CLASSIFIERS: Final = {

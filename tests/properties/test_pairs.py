@@ -13,7 +13,7 @@ import pytest
 
 from headgate.dialects import ClientDialect, client_dialects, provider_dialects
 from headgate.dialects.transport import payloads
-from headgate.endings import closing
+from headgate.endings import Ending, closing
 from headgate.events import AnyEvent, AttemptEnded, AttemptStarted, ChoiceDone, ResponseStarted, Status, Terminal
 from headgate.lifecycle import terminal_status
 from tests.unit.goldens import ROOT, cases, fold_of, frames
@@ -37,7 +37,7 @@ def answered(dialect: str, case: str, client: str) -> list[tuple[int, AnyEvent]]
     started = ResponseStarted(RESPONSE_ID, "", client, "asked", 1_780_000_000, choices=choices, include_usage=True)
     reasons = [event.reason for event in events if isinstance(event, ChoiceDone)]
     status = Status.FAILED if decoder.failure else terminal_status(reasons)
-    end = closing(status, decoder.failure, sha256="", ended_at=1_780_000_009)
+    end = closing(Ending(status, decoder.failure), sha256="", ended_at=1_780_000_009)
     log = [started, AttemptStarted(1, "p", dialect, "theirs"), *events, AttemptEnded(1, "ok", 200), end]
     return list(enumerate(log, 1))
 

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 
 from headgate.assemble import Digester, Fold, accumulate
-from headgate.events import AnyEvent, Delta, Extra, Opaque, PartKind, PartStarted, ResponseStarted, Retracted
+from headgate.events import (
+    AnyEvent,
+    Delta,
+    Extra,
+    Governance,
+    Opaque,
+    PartKind,
+    PartStarted,
+    ResponseStarted,
+    Retracted,
+)
 
 STARTED = ResponseStarted("resp_" + "0" * 32, "app", "openai-chat", "m", 1, may_retract=True)
 
@@ -105,6 +115,26 @@ def test_hash_is_over_the_parts_in_their_order_whatever_order_their_text_came_in
     assert digester.utf8_bytes == 4
 
 
-def test_length_upto_a_mark_counts_what_came_before_it() -> None:
+def test_released_upto_a_mark_counts_what_came_before_it() -> None:
     part = fold(PartStarted(0, 0, PartKind.TEXT), Delta(0, 0, "abc"), Delta(0, 0, "de")).choices[0].parts[0]
-    assert [part.length_upto(seq) for seq in (1, 2, 3, 9)] == [0, 3, 5, 5]
+    assert [part.released_upto(seq) for seq in (1, 2, 3, 9)] == [0, 3, 5, 5]
+
+
+def test_what_is_released_is_counted_in_the_ungoverned_text_and_a_retraction_takes_nothing_from_it() -> None:
+    part = (
+        fold(
+            STARTED,
+            PartStarted(0, 0, PartKind.TEXT),
+            Governance(0, 0, "email", "mask", 2, 12, released=7),
+            Delta(0, 0, "to [email]"),
+            Governance(0, 0, "email", "flag", 2, 12),
+            Delta(0, 0, " bad"),
+            Governance(0, 0, "judge", "mask", 13, 17, gate="lane", released=3),
+            Retracted(0, 0, 10, 6, "judge", "[x]"),
+            Delta(0, 0, "!"),
+        )
+        .choices[0]
+        .parts[0]
+    )
+    assert part.text == "to [email][x]!"
+    assert [part.released_upto(seq) for seq in (3, 4, 6, 8, 9)] == [3, 13, 17, 17, 18]

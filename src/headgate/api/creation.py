@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from headgate.api import conversation
+from headgate.api.declared import declared
 from headgate.api.exchange import Answer, Exchange, Headers
 from headgate.assemble import Fold
 from headgate.delivery import farewell
@@ -30,6 +31,9 @@ STREAM_HEADERS = (
 )
 FORWARDED_CHARS_MAX: Final = 1024
 """Of a header that goes on to the provider."""
+
+PENDING_RETRY_S: Final = 60
+"""When a caller is to look again for an answer that waits for a person."""
 
 GetHeader = Callable[[bytes], str | None]
 """A request's header by its lower-case name."""
@@ -81,7 +85,7 @@ def read(
     dialect: ClientDialect, body: bytes, header: GetHeader, *, model: str = "", stream: bool = False
 ) -> CreateRequest:
     """The checked request, with those of the client's headers that a provider of its dialect understands."""
-    request = dialect.read_request(body, model=model, stream=stream)
+    request = declared(dialect.read_request(body, model=model, stream=stream), body, header(b"headgate-risk"))
     if not dialect.forwarded_headers:
         return request
     found = tuple((name.decode(), value) for name in dialect.forwarded_headers if (value := header(name)))
@@ -106,7 +110,7 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
         opened = await reader.opened(gateway.config.server.commit_after_s)
         if reader.lost:
             return
-        if opened and not log.opened and log.terminal is not None:
+        if opened and not log.opened and log.terminal is not None and not log.terminal.status.successful:
             await exchange.answer(*failed(dialect, log, log.terminal, generated=False))
             return
         await deliver(gateway, exchange, shape.media_type, log, reader)
@@ -168,14 +172,24 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
     try:
         exchange.on_disconnect(reader.disconnect)
         await reader.ended()
-        if reader.lost or log.terminal is None:
+        if reader.lost:
             return
-        answer = whole(dialect, log, reader.fold, log.terminal)
+        fold, terminal = reader.fold, log.terminal
+        answer = whole(dialect, log, fold, terminal) if terminal is not None else pending(dialect, log, fold)
         await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
     except Broken:
         raise _broken(exchange) from None
     finally:
         leave(gateway, log, reader, resumable=resumable)
+
+
+def pending(dialect: ClientDialect, log: Log, fold: Fold) -> Answer:
+    """A person has to decide first: where the answer will be (RFC 9110, section 15.3.3)."""
+    assert fold.started is not None
+    headers = [("content-type", "application/json"), ("headgate-response-id", log.id)]
+    # Relative to the endpoint the request went to, wherever this app is mounted, would depend on the dialect's path.
+    headers += [("location", f"/v1/responses/{log.id}"), ("retry-after", str(PENDING_RETRY_S))]
+    return Answer(202, tuple(headers), dialect.pending(fold.started))
 
 
 def whole(dialect: ClientDialect, log: Log, fold: Fold, terminal: Terminal) -> Answer:

@@ -18,6 +18,7 @@ from headgate.api.callers import Callers
 from headgate.api.creation import (
     failed,
     leave,
+    pending,
     read,
     require_json,
     stream_headers,
@@ -167,11 +168,12 @@ class Request:
 class _Whole:
     """Waits for the end of a log and answers with its fold."""
 
-    __slots__ = ("_log", "_reader", "_request")
+    __slots__ = ("_log", "_reader", "_request", "_waited")
 
     def __init__(self, request: Request, log: Log) -> None:
         self._request = request
         self._log = log
+        self._waited: asyncio.TimerHandle | None = None  # for a person's decision
         self._reader = WholeReader(log)
         self._reader.on_wake = self._look
         self._reader.attach()
@@ -181,8 +183,10 @@ class _Whole:
         """Something happened: the log has ended, the client is gone, or the store failed."""
         request, reader, log = self._request, self._reader, self._log
         if log.terminal is None and not (reader.lost or reader.broken):
+            if log.held is not None and self._waited is None:
+                self._waited = asyncio.get_running_loop().call_later(log.hold_wait_s, self._give_up)
             return
-        reader.on_wake = None
+        self._leave()
         try:
             if reader.lost:
                 request.done()
@@ -192,8 +196,21 @@ class _Whole:
                 request.answer(whole(request.dialect, log, reader.fold, log.terminal))
         except Exception as error:  # noqa: BLE001  of ours, and this request's alone
             request.refuse(error)
-        finally:
-            leave(request.gateway, log, reader, resumable=request.resumable)
+
+    def _give_up(self) -> None:
+        """A person has not decided in time: say where the answer will be."""
+        if self._log.held is None:  # decided, and the end is near
+            self._waited = None
+            return
+        self._leave()
+        self._request.answer(pending(self._request.dialect, self._log, self._reader.fold))
+
+    def _leave(self) -> None:
+        """Detach, and let go of what holds this object."""
+        self._reader.on_wake = None
+        if self._waited is not None:
+            self._waited.cancel()
+        leave(self._request.gateway, self._log, self._reader, resumable=self._request.resumable)
 
 
 class _Streamed:
@@ -231,7 +248,11 @@ class _Streamed:
         elif reader.broken:
             raise Broken
         elif self._sink is None and not log.opened:
-            if log.terminal is not None:
+            if log.terminal is None:
+                return
+            if log.terminal.status.successful:  # blocked before anything was generated
+                self._begin()
+            else:
                 answer = failed(self._request.dialect, log, log.terminal, generated=False)
                 self._leave()
                 self._request.answer(answer)

@@ -11,12 +11,11 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate import fetch
 from headgate.api.exchange import Exchange
 from headgate.config import Route, match_route
 from headgate.dialects.gemini.request import model_object
-from headgate.errors import Failure
 from headgate.gateway import Gateway
-from headgate.upstream import Pool
 
 MODELS_TIMEOUT_S: Final = 3.0
 """A provider that does not list its models by then is left out of the answer."""
@@ -92,7 +91,11 @@ class Models:
         at, names = self._listed.get(provider, (0.0, []))
         if not at or time.monotonic() - at > MODELS_TTL_S:
             target = self._gateway.routing.provider(provider)
-            names = target.dialect.read_models(await _Fetch().run(target.pool, target.dialect.models_path))
+            fetched = await fetch.get(
+                target.pool, target.dialect.models_path, timeout_s=MODELS_TIMEOUT_S, bytes_max=MODELS_BYTES_MAX
+            )
+            body = fetched.body if isinstance(fetched, fetch.Fetched) and fetched.status == 200 else b""
+            names = target.dialect.read_models(body)
             self._listed[provider] = (time.monotonic(), names)
         return names
 
@@ -107,41 +110,3 @@ def _openai_model(name: str, owner: str) -> dict[str, Any]:
 
 def _anthropic_model(name: str) -> dict[str, Any]:
     return {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-
-
-class _Fetch:
-    """A small GET to a provider; an empty answer if it fails."""
-
-    def __init__(self) -> None:
-        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._status = 0
-        self._body = bytearray()
-
-    async def run(self, pool: Pool, path: str) -> bytes:
-        call = pool.get(path, handler=self, connect_s=MODELS_TIMEOUT_S)
-        try:
-            async with asyncio.timeout(MODELS_TIMEOUT_S):
-                await self._done
-        except TimeoutError:
-            call.abort()
-            return b""
-        call.release()
-        return bytes(self._body) if self._status == 200 else b""
-
-    def on_sent(self) -> None:
-        pass
-
-    def on_head(self, status: int, headers: dict[str, str]) -> None:
-        self._status = status
-
-    def on_body(self, data: bytes) -> None:
-        if len(self._body) <= MODELS_BYTES_MAX:
-            self._body += data
-
-    def on_end(self) -> None:
-        if not self._done.done():
-            self._done.set_result(None)
-
-    def on_failed(self, failure: Failure) -> None:
-        self._status = 0
-        self.on_end()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from headgate.assemble import Fold
 from headgate.errors import Failure, RequestError
-from headgate.events import AnyEvent, Terminal
+from headgate.events import AnyEvent, ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.stage import Stage
@@ -106,6 +106,13 @@ class ClientDialect(Dialect, Protocol):
 
     def whole(self, fold: Fold) -> bytes:
         """The whole answer of a log whose terminal is a successful one."""
+        ...
+
+    def pending(self, started: ResponseStarted) -> bytes:
+        """The body of a whole answer that is not there yet (202): of the answer's shape, with nothing in it.
+
+        Whoever takes it for an answer finds no choice, no content and no reason for its end.
+        """
         ...
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:

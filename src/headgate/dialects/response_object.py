@@ -51,17 +51,16 @@ def _choice(index: int, choice: ChoiceFold, output: Output) -> dict[str, Any]:
 
 
 def _watermarks(fold: Fold) -> list[dict[str, int]]:
-    """Without governance the three marks of a finished part are one; `verified` trails in a log that may retract."""
+    """Without governance the three marks are one; `verified` trails in a log that may retract, until it has ended."""
     assert fold.started is not None
     settled = fold.terminal is not None or not fold.started.may_retract
     marks = []
     for index, choice in sorted(fold.choices.items()):
         for number, part in enumerate(choice.parts):
-            length = len(part.text)
-            verified = length if settled else part.length_upto(fold.verified_seq)
-            marks.append(
-                {"choice": index, "part": number, "generated": length, "released": length, "verified": verified}
-            )
+            released = part.released_upto(fold.seq)
+            shown = {"generated": max(part.generated, released), "released": released}
+            verified = released if settled else part.released_upto(fold.verified_seq)
+            marks.append({"choice": index, "part": number} | shown | {"verified": verified})
     return marks
 
 

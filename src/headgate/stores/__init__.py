@@ -6,6 +6,9 @@
 
 The journal is one row per group commit, with the entries of every response that had something to say. A response's
 own index, the ids of its rows, is kept in memory while it is live and written with its terminal.
+
+Two things lie beside the journal: facts, which came about later and have a state of their own (a review, a version of a
+policy), and the audit log, which only ever grows and outlives what it speaks of.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import msgspec
 
 from headgate.errors import ConfigError
 from headgate.events import Entry
+from headgate.merkle import Tile
 
 TOMBSTONE_S: Final = 30 * 86_400
 """How long after its expiry a response is still answered with 410."""
@@ -50,13 +54,49 @@ class Record(msgspec.Struct, frozen=True):
     """The log is gone; the record stays a while so that its owner is told 410, not 404."""
 
 
+class Fact(msgspec.Struct, frozen=True):
+    """Something that came about beside a log, or after it, and has a state that changes: one per kind and key."""
+
+    kind: str
+    key: str
+    state: str
+    at: float
+    """Unix time, seconds; facts of a kind are listed in this order."""
+    body: bytes
+
+
+class AuditRow(msgspec.Struct, frozen=True, gc=False):
+    """One row of the audit log. Never changed, never removed."""
+
+    seq: int
+    """Its place, from 1 without gaps."""
+    kind: str
+    ref: str
+    """What it speaks of, such as the id of a response."""
+    body: bytes
+    """Canonical JSON (`headgate.receipts`)."""
+    leaf: bytes
+    """Its hash in the Merkle tree."""
+
+
+class AuditCheckpoint(msgspec.Struct, frozen=True, gc=False):
+    """A signed statement of the tree's root at some size."""
+
+    size: int
+    body: bytes
+    signature: bytes
+
+
 @dataclass(slots=True)
 class Batch:
-    """What one commit writes: a journal row, and the records of logs that began or ended in it."""
+    """What one commit writes, all or nothing: a journal row, the records of logs that began or ended in it, audit rows."""
 
     row: int
     entries: list[JournalEntry]
     records: list[Record] = field(default_factory=list)
+    audit: list[AuditRow] = field(default_factory=list)
+    tiles: list[Tile] = field(default_factory=list)
+    """Subtrees that are complete with the last of `audit`."""
 
 
 Done = Callable[[BaseException | None], None]
@@ -70,6 +110,8 @@ class Store(Protocol):
 
     next_row: int
     next_number: int
+    audit_size: int
+    """Number of the newest audit row, 0 for none."""
 
     def commit(self, batch: Batch, done: Done) -> None: ...
 
@@ -96,6 +138,45 @@ class Store(Protocol):
         ...
 
     async def record_config(self, version: str, text: str, now: float) -> None: ...
+
+    # facts
+
+    async def put_fact(self, fact: Fact, *, expected: str | None = None) -> bool:
+        """Write a fact, in place of what is there under its kind and key.
+
+        With `expected` only if what is there has that state, or, for ``""``, if nothing is there. Whether it was written.
+        """
+        ...
+
+    async def fact(self, kind: str, key: str) -> Fact | None: ...
+
+    async def facts(
+        self, kind: str, *, state: str | None = None, limit: int, after: tuple[float, str] | None = None
+    ) -> list[Fact]:
+        """Facts of a kind (in this state) by time and key, those behind ``after = (at, key)``, at most `limit`."""
+        ...
+
+    async def count_facts(self, kind: str, state: str | None = None) -> int: ...
+
+    # the audit log
+
+    async def audit_rows(self, first: int, limit: int) -> list[AuditRow]:
+        """Rows from number `first` on, in order, at most `limit`."""
+        ...
+
+    async def audit_row(self, kind: str, ref: str) -> AuditRow | None:
+        """The newest row of this kind about `ref`."""
+        ...
+
+    async def audit_nodes(self, level: int, first: int, count: int) -> list[bytes]:
+        """Roots of `count` subtrees of ``256 ** level`` rows, from the `first`-th (from 0) on. Raises `StoreError` if one is missing."""
+        ...
+
+    async def put_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        """Keep a checkpoint; the first of a size stays."""
+        ...
+
+    async def newest_checkpoint(self) -> AuditCheckpoint | None: ...
 
     async def maintain(self, hold: Callable[[bool], None]) -> None:
         """Housekeeping, called every second or so; commits are held while ``hold(True)`` is in force."""

@@ -6,30 +6,64 @@ It gives up law 1 and nothing else: events still become visible only once they a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
 from headgate.errors import StoreError
 from headgate.events import Entry
-from headgate.stores import TOMBSTONE_S, Batch, Done, JournalEntry, Record
+from headgate.stores import (
+    TOMBSTONE_S,
+    AuditCheckpoint,
+    AuditRow,
+    Batch,
+    Done,
+    Fact,
+    JournalEntry,
+    Record,
+)
+
+AUDIT_ROWS_MAX: Final = 100_000
+"""Audit rows that are kept whole, about 100 MB; of older ones only their hashes are, so that newer ones can be proved."""
 
 
 class MemoryStore:
     """`Store` in dictionaries."""
 
-    def __init__(self, clock_ns: Callable[[], int] | None = None) -> None:
+    def __init__(self, clock_ns: Callable[[], int] | None = None, *, audit_rows_max: int = AUDIT_ROWS_MAX) -> None:
         self.next_row = 1
         self.next_number = 1
+        self.audit_size = 0
         self._clock_ns = clock_ns
+        self._audit_rows_max = audit_rows_max
         self._rows: dict[int, tuple[int, list[JournalEntry]]] = {}
         self._records: dict[str, Record] = {}
+        self._facts: dict[tuple[str, str], Fact] = {}
+        self._audit: list[AuditRow] = []
+        self._about: dict[tuple[str, str], AuditRow] = {}
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._checkpoints: dict[int, AuditCheckpoint] = {}
 
     def commit(self, batch: Batch, done: Done) -> None:
         at = max((item.entry.read_at for item in batch.entries), default=0)
         self._rows[batch.row] = (self._clock_ns() if self._clock_ns else at, batch.entries)
         for record in batch.records:
             self._records[record.id] = record
+        for row in batch.audit:
+            self._audit.append(row)
+            self._about[row.kind, row.ref] = row
+            self._forget_audit_row(len(self._audit) - self._audit_rows_max - 1)
+        for tile in batch.tiles:
+            self._tiles[tile.level, tile.idx] = tile.hash
+        self.audit_size = len(self._audit)
         done(None)
+
+    def _forget_audit_row(self, index: int) -> None:
+        if index >= 0:
+            row = self._audit[index]
+            self._audit[index] = msgspec.structs.replace(row, body=b"")
+            if self._about.get((row.kind, row.ref)) is row:
+                del self._about[row.kind, row.ref]
 
     async def read(self, number: int, rows: Sequence[int]) -> list[tuple[int, list[Entry]]]:
         found = []
@@ -74,6 +108,46 @@ class MemoryStore:
 
     async def record_config(self, version: str, text: str, now: float) -> None:
         pass
+
+    async def put_fact(self, fact: Fact, *, expected: str | None = None) -> bool:
+        known = self._facts.get((fact.kind, fact.key))
+        if expected is not None and (known.state if known else "") != expected:
+            return False
+        self._facts[fact.kind, fact.key] = fact
+        return True
+
+    async def fact(self, kind: str, key: str) -> Fact | None:
+        return self._facts.get((kind, key))
+
+    async def facts(
+        self, kind: str, *, state: str | None = None, limit: int, after: tuple[float, str] | None = None
+    ) -> list[Fact]:
+        found = [fact for fact in self._facts.values() if fact.kind == kind and state in (None, fact.state)]
+        found.sort(key=lambda fact: (fact.at, fact.key))
+        return [fact for fact in found if after is None or (fact.at, fact.key) > after][:limit]
+
+    async def count_facts(self, kind: str, state: str | None = None) -> int:
+        return sum(fact.kind == kind and state in (None, fact.state) for fact in self._facts.values())
+
+    async def audit_rows(self, first: int, limit: int) -> list[AuditRow]:
+        return self._audit[max(first - 1, 0) :][:limit]
+
+    async def audit_row(self, kind: str, ref: str) -> AuditRow | None:
+        return self._about.get((kind, ref))
+
+    async def audit_nodes(self, level: int, first: int, count: int) -> list[bytes]:
+        try:
+            if level:
+                return [self._tiles[level, index] for index in range(first, first + count)]
+            return [self._audit[index].leaf for index in range(first, first + count)]
+        except LookupError:
+            raise StoreError(f"the audit log is damaged: hashes of level {level} are missing") from None
+
+    async def put_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        self._checkpoints.setdefault(checkpoint.size, checkpoint)
+
+    async def newest_checkpoint(self) -> AuditCheckpoint | None:
+        return self._checkpoints.get(max(self._checkpoints, default=-1))
 
     async def maintain(self, hold: Callable[[bool], None]) -> None:
         pass

@@ -10,23 +10,32 @@ Why not through SQLAlchemy: docs/decisions/0003-sqlite-direct.md.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import functools
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from headgate.errors import StoreError
 from headgate.events import Entry
-from headgate.stores import TOMBSTONE_S, Batch, Done, Record
+from headgate.stores import (
+    TOMBSTONE_S,
+    AuditCheckpoint,
+    AuditRow,
+    Batch,
+    Done,
+    Fact,
+    Record,
+    sqlite_audit,
+    sqlite_facts,
+    sqlite_file,
+)
+from headgate.stores.sqlite_file import scalar
 
-SCHEMA_VERSION: Final = 1
 COMMITS_BEFORE_CHECKPOINT: Final = 200
 """About 1.5 MB of WAL: small enough that the final, held pass is short, large enough not to run all the time."""
 PROBE_BYTES: Final = 64 * 1024
@@ -34,35 +43,14 @@ PROBE_BYTES: Final = 64 * 1024
 EXPIRE_ROWS_MAX: Final = 200
 """Journal rows deleted in one transaction, so that commits wait about a millisecond."""
 
-_SCHEMA: Final = """
-CREATE TABLE journal (
-    id INTEGER PRIMARY KEY,
-    committed_at INTEGER NOT NULL,           -- monotonic, ns
-    entries BLOB NOT NULL                    -- MessagePack: [[number, [first_seq, read_at, [event, ...]]], ...]
-);
-CREATE TABLE responses (
-    number INTEGER PRIMARY KEY,
-    id TEXT NOT NULL UNIQUE,
-    owner TEXT NOT NULL,
-    created_at REAL NOT NULL,
-    first_row INTEGER NOT NULL,
-    last_seq INTEGER NOT NULL,
-    terminal TEXT NOT NULL,                  -- empty while the log is open
-    expires_at REAL NOT NULL,
-    rows BLOB NOT NULL,                      -- MessagePack: first journal row, then the distance to each next one
-    expired INTEGER NOT NULL
-);
-CREATE INDEX responses_open ON responses (first_row) WHERE terminal = '';
-CREATE INDEX responses_expiry ON responses (expires_at) WHERE terminal <> '' AND expired = 0;
-CREATE INDEX responses_floor ON responses (first_row) WHERE expired = 0;
-CREATE TABLE configs (version TEXT PRIMARY KEY, text TEXT NOT NULL, first_used_at REAL NOT NULL);
-"""
 _INSERT_ROW: Final = "INSERT INTO journal (id, committed_at, entries) VALUES (?, ?, ?)"
 _UPSERT_RECORD: Final = (
     "INSERT INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (number) DO UPDATE SET "
     "last_seq = excluded.last_seq, terminal = excluded.terminal, expires_at = excluded.expires_at, rows = excluded.rows"
 )
 """What else a record says stays as it was, so that the end of a log leaves half of the indexes alone."""
+
+Result = TypeVar("Result")
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_row = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
@@ -83,19 +71,25 @@ def unpack_rows(data: bytes) -> tuple[int, ...]:
     return tuple(rows)
 
 
+def entries_of(number: int, data: bytes) -> list[Entry]:
+    """What a journal row holds of this log. Raises `msgspec.DecodeError`."""
+    return [_decode_entry(raw) for owner, raw in _decode_row(data) if owner == number]
+
+
 class SqliteStore:
     """`Store` in one file. `path` is created if it is not there."""
 
     def __init__(self, path: str, *, fsync: bool = False) -> None:
-        self._lock = _lock_file(path)
+        self._lock = sqlite_file.lock(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # answers in plain text: for this user alone
-            self._writer = _connect(path, synchronous="FULL" if fsync else "NORMAL")
-            _migrate(self._writer)
-            self._reader = _connect(path, synchronous="NORMAL")
-            self._checkpointer = _connect(path, synchronous="NORMAL")
-            self.next_row = _scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
-            self.next_number = _scalar(self._writer, "SELECT coalesce(max(number), 0) + 1 FROM responses")
+            self._writer = sqlite_file.connect(path, synchronous="FULL" if fsync else "NORMAL")
+            sqlite_file.migrate(self._writer)
+            self._reader = sqlite_file.connect(path, synchronous="NORMAL")
+            self._checkpointer = sqlite_file.connect(path, synchronous="NORMAL")
+            self.next_row = scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
+            self.next_number = scalar(self._writer, "SELECT coalesce(max(number), 0) + 1 FROM responses")
+            self.audit_size: int = scalar(self._writer, sqlite_audit.SIZE)
         except (sqlite3.Error, OSError, StoreError) as error:
             os.close(self._lock)
             raise StoreError(f"cannot open {path}: {error}") from error
@@ -117,13 +111,16 @@ class SqliteStore:
         execute = self._writer.execute
         try:
             row = (batch.row, time.monotonic_ns(), _encode(batch.entries))
-            if not batch.records:
+            if not batch.records and not batch.audit:
                 execute(_INSERT_ROW, row)
                 return None
             execute("BEGIN")
             execute(_INSERT_ROW, row)
             self._writer.executemany(_UPSERT_RECORD, [_record_row(record) for record in batch.records])
+            if batch.audit:
+                sqlite_audit.append(self._writer, batch.audit, batch.tiles)
             execute("COMMIT")
+            self.audit_size += len(batch.audit)
         except Exception as error:  # noqa: BLE001  whatever it is: nothing of the batch is safe, and `done` must hear of it
             if self._writer.in_transaction:
                 self._writer.rollback()
@@ -137,16 +134,14 @@ class SqliteStore:
                 got = self._reader.execute("SELECT committed_at, entries FROM journal WHERE id = ?", (row,)).fetchone()
                 if got is None:
                     raise StoreError(f"journal row {row} is gone")
-                found.append((got[0], [_decode_entry(raw) for owner, raw in _decode_row(got[1]) if owner == number]))
+                found.append((got[0], entries_of(number, got[1])))
         except (sqlite3.Error, msgspec.DecodeError) as error:
             raise StoreError(f"cannot read the journal: {error}") from error
         return found
 
     async def find(self, response_id: str) -> Record | None:
-        try:
-            row = self._reader.execute("SELECT * FROM responses WHERE id = ?", (response_id,)).fetchone()
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot read: {error}") from error
+        sql = "SELECT * FROM responses WHERE id = ?"
+        row = self._read(lambda: self._reader.execute(sql, (response_id,)).fetchone())
         return None if row is None else _record(row)
 
     async def delete(self, record: Record) -> None:
@@ -194,7 +189,7 @@ class SqliteStore:
         return rows
 
     async def expire(self, now: float, keep_rows_from: int) -> int:
-        count: int = await self._on_writer(lambda: self._forget(now))
+        count = await self._on_writer(lambda: self._forget(now))
         more = True
         while more:
             more = await self._on_writer(lambda: self._delete_rows(keep_rows_from))
@@ -209,8 +204,8 @@ class SqliteStore:
 
     def _delete_rows(self, keep_from: int) -> bool:
         """Delete one portion of journal rows that nothing needs; whether there may be more."""
-        floor = _scalar(self._writer, "SELECT min(first_row) FROM responses WHERE expired = 0")
-        first = _scalar(self._writer, "SELECT min(id) FROM journal")
+        floor = scalar(self._writer, "SELECT min(first_row) FROM responses WHERE expired = 0")
+        first = scalar(self._writer, "SELECT min(id) FROM journal")
         floor = keep_from if floor is None else min(floor, keep_from)
         if first is None or first >= floor:
             return False
@@ -230,7 +225,48 @@ class SqliteStore:
         sql = "INSERT OR IGNORE INTO configs VALUES (?, ?, ?)"
         await self._on_writer(lambda: self._writer.execute(sql, (version, text, now)))
 
-    async def _on_writer(self, job: Callable[[], Any]) -> Any:
+    # facts
+
+    async def put_fact(self, fact: Fact, *, expected: str | None = None) -> bool:
+        return await self._on_writer(lambda: sqlite_facts.put(self._writer, fact, expected))
+
+    async def fact(self, kind: str, key: str) -> Fact | None:
+        return self._read(lambda: sqlite_facts.find(self._reader, kind, key))
+
+    async def facts(
+        self, kind: str, *, state: str | None = None, limit: int, after: tuple[float, str] | None = None
+    ) -> list[Fact]:
+        return self._read(lambda: sqlite_facts.page(self._reader, kind, state=state, limit=limit, after=after))
+
+    async def count_facts(self, kind: str, state: str | None = None) -> int:
+        return self._read(lambda: sqlite_facts.count(self._reader, kind, state))
+
+    # the audit log
+
+    async def audit_rows(self, first: int, limit: int) -> list[AuditRow]:
+        return self._read(lambda: sqlite_audit.rows(self._reader, first, limit))
+
+    async def audit_row(self, kind: str, ref: str) -> AuditRow | None:
+        return self._read(lambda: sqlite_audit.newest_about(self._reader, kind, ref))
+
+    async def audit_nodes(self, level: int, first: int, count: int) -> list[bytes]:
+        return self._read(lambda: sqlite_audit.nodes(self._reader, level, first, count))
+
+    async def put_checkpoint(self, checkpoint: AuditCheckpoint) -> None:
+        await self._on_writer(lambda: sqlite_audit.put_checkpoint(self._writer, checkpoint))
+
+    async def newest_checkpoint(self) -> AuditCheckpoint | None:
+        return self._read(lambda: sqlite_audit.newest_checkpoint(self._reader))
+
+    # inside
+
+    def _read(self, job: Callable[[], Result]) -> Result:
+        try:
+            return job()
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot read: {error}") from error
+
+    async def _on_writer(self, job: Callable[[], Result]) -> Result:
         """Run `job` where commits run, so that it never comes between the statements of one."""
         try:
             if self._commits is None:
@@ -265,44 +301,6 @@ class SqliteStore:
         for connection in (self._checkpointer, self._reader, self._writer):
             connection.close()
         os.close(self._lock)
-
-
-def _lock_file(path: str) -> int:
-    """Hold ``<path>.lock`` for as long as this process lives. Raises `StoreError` if another one does."""
-    try:
-        Path(path).absolute().parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path + ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise StoreError(f"{path} is in use by another process; give this one its own store.url") from None
-    return descriptor
-
-
-def _connect(path: str, *, synchronous: str) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA wal_autocheckpoint = 0")
-    return connection
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema to `SCHEMA_VERSION`. An older file is upgraded in steps; a newer one is refused."""
-    version = _scalar(connection, "PRAGMA user_version")
-    if version > SCHEMA_VERSION:
-        raise StoreError(
-            f"the store was written by a newer Headgate (schema {version}, this one knows {SCHEMA_VERSION})"
-        )
-    if version == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-
-
-def _scalar(connection: sqlite3.Connection, sql: str, *arguments: Any) -> Any:
-    return connection.execute(sql, arguments).fetchone()[0]
 
 
 def _record_row(record: Record) -> tuple[Any, ...]:

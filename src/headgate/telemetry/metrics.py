@@ -123,6 +123,7 @@ METRICS: Final = (
         "headgate_estimated_usage_total", "counter", "Responses whose usage had to be estimated.", ("provider",)
     ),
     MetricSpec("headgate_open_responses", "gauge", "Responses in flight: logs without a terminal."),
+    MetricSpec("headgate_reviews_open", "gauge", "Responses that are held for a person."),
     MetricSpec("headgate_open_streams", "gauge", "Clients that are being streamed to."),
     MetricSpec("headgate_readers", "gauge", "Readers of all logs in memory, streaming or waiting."),
     MetricSpec("headgate_resumes_total", "counter", "Reads of a log from a cursor.", ("dialect",)),
@@ -141,6 +142,28 @@ METRICS: Final = (
     MetricSpec(
         "headgate_upstream_errors_total", "counter", "Attempts that failed, by code.", ("provider", "error_type")
     ),
+    MetricSpec(
+        "headgate_governance_total",
+        "counter",
+        "What rules did, by gate, rule and action; dry is true where a policy only watches.",
+        ("policy", "gate", "rule", "action", "dry"),
+    ),
+    MetricSpec(
+        "headgate_verdicts_total",
+        "counter",
+        "What checks said of requests, of pieces of text and of whole answers (pass, fail, error).",
+        ("policy", "gate", "rule", "outcome"),
+    ),
+    MetricSpec(
+        "headgate_judge_seconds",
+        "histogram",
+        "From a question to the verdict of a rule that needs meaning, waiting included.",
+        ("detector", "outcome"),
+        "seconds",
+        TTFT_S,
+    ),
+    MetricSpec("headgate_retractions_total", "counter", "Texts that were taken back.", ("policy",)),
+    MetricSpec("headgate_webhooks_total", "counter", "Attempts to deliver a webhook, by how they ended.", ("outcome",)),
     MetricSpec("headgate_expired_responses_total", "counter", "Responses dropped because their retention ended."),
 )
 

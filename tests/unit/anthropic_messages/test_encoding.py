@@ -296,9 +296,13 @@ def test_characters_that_clients_take_for_line_ends_are_escaped(character: str) 
     assert whole(numbered)["content"][0]["text"] == f"a{character}b"
 
 
-def test_fields_beside_a_block_or_a_delta_stand_there_again() -> None:
+def test_fields_beside_a_message_a_block_or_a_delta_stand_there_again() -> None:
     events: list[dict[str, Any]] = [
-        {"type": "message_start", "message": {"id": "msg_1", "model": "claude", "content": [], "usage": {}}},
+        {
+            "type": "message_start",
+            "message": {"id": "msg_1", "model": "claude", "content": [], "usage": {}},
+            "of_message": 0,
+        },
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}, "of_start": 1},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Yes"}, "of_delta": [2]},
         {"type": "content_block_stop", "index": 0, "of_stop": {"three": 3}},
@@ -314,6 +318,9 @@ def test_fields_beside_a_block_or_a_delta_stand_there_again() -> None:
     for event in shown(log(made)):
         if event["type"].startswith("content_block"):
             assert event == given[event["type"]]
+    assert [event["of_message"] for event in shown(log(made)) if event["type"] == "message_start"] == [0]
     assert [
-        event for event in shown(log(made, provider=CHAT)) if set(event) & {"of_start", "of_delta", "of_stop"}
+        event
+        for event in shown(log(made, provider=CHAT))
+        if set(event) & {"of_message", "of_start", "of_delta", "of_stop"}
     ] == []

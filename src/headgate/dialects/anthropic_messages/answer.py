@@ -56,6 +56,7 @@ _IDLE: Final = frozenset({"ping", "keepalive", "heartbeat"})
 """Events that only say that the connection lives: bytes are not progress."""
 _OF_A_DELTA: Final = frozenset({"type", "index", "delta"})
 _OF_A_BLOCK: Final = _OF_A_DELTA | {"content_block"}
+_OF_THE_START: Final = frozenset({"type", "message"})
 _STOP_FIELDS: Final = frozenset({"stop_reason"})
 _EVENT_FIELDS: Final = frozenset({"type", "delta", "usage"})
 
@@ -117,6 +118,9 @@ class MessageAnswer:
             case "message_start":
                 message = typed(value.get("message"), dict, "a message")
                 self._describe(message, kept(message, _MESSAGE_FIELDS), made)
+                beside = kept(value, _OF_THE_START)
+                if beside and made:
+                    made[-1] = msgspec.structs.replace(made[-1], extra=Extra(beside))
                 self._count(message.get("usage"))
             case "content_block_start":
                 block = typed(value.get("content_block"), dict, "a block")

@@ -114,7 +114,8 @@ class StreamEncoder:
             case AttemptDescribed():
                 self._model = event.model or self._model
                 self._envelope |= (event.envelope if self._same else None) or {}
-                return _numbered(seq, self._begin())
+                beside = event.extra.response if self._same and event.extra is not None else None
+                return _numbered(seq, self._begin(beside))
             case PartStarted():
                 return self._part_started(seq, event)
             case PartDone():
@@ -149,8 +150,8 @@ class StreamEncoder:
             return b""
         return _numbered(seq, [*self._begin(), _frame(kind, event)])
 
-    def _begin(self) -> list[bytes]:
-        """``message_start``, the first time."""
+    def _begin(self, beside: dict[str, Any] | None = None) -> list[bytes]:
+        """``message_start``, the first time; `beside` stood there in the provider's."""
         if self._begun:
             return []
         self._begun = True
@@ -159,7 +160,7 @@ class StreamEncoder:
         estimate = {"input_tokens": self._started.input_tokens_estimate, "output_tokens": 0}
         usage = fields.pop("usage", estimate)
         message = message_object(self._started.id, self._model) | fields | {"usage": usage}
-        return [_frame("message_start", {"message": message})]
+        return [_frame("message_start", {"message": message} | (beside or {}))]
 
     def _part_started(self, seq: int, event: PartStarted) -> bytes:
         if not is_shown(event, same_dialect=self._same):

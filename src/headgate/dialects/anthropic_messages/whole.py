@@ -17,7 +17,14 @@ from headgate.dialects.anthropic_messages.objects import (
 )
 from headgate.dialects.anthropic_messages.tool_input import tool_input
 from headgate.dialects.compact import compact_json
-from headgate.events import PartKind
+from headgate.events import PartKind, ResponseStarted
+
+
+def pending(started: ResponseStarted) -> bytes:
+    """A message without content, that has not stopped."""
+    usage = usage_object(None, input_tokens_estimate=started.input_tokens_estimate, same_dialect=False)
+    beside = {"usage": usage, "headgate": {"status": "held"}}
+    return compact_json(message_object(started.id, started.model) | {"content": []} | beside)
 
 
 def whole(fold: Fold) -> bytes:

@@ -27,7 +27,7 @@ from headgate.dialects import Written
 from headgate.dialects.gemini import decode, encode, failures, objects, prompt_read, prompt_write, whole
 from headgate.dialects.gemini import request as requests
 from headgate.errors import Failure, RequestError
-from headgate.events import Terminal
+from headgate.events import ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 
@@ -67,6 +67,9 @@ class Gemini:
 
     def whole(self, fold: Fold) -> bytes:
         return whole.whole(fold)
+
+    def pending(self, started: ResponseStarted) -> bytes:
+        return whole.pending(started)
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return failures.terminal_error(terminal, same_dialect=same_dialect)

@@ -17,8 +17,13 @@ from headgate.dialects.gemini.objects import (
     text_part,
     usage_object,
 )
-from headgate.events import PartKind
+from headgate.events import PartKind, ResponseStarted
 from headgate.ids import suffix
+
+
+def pending(started: ResponseStarted) -> bytes:
+    """An answer without candidates."""
+    return answer_json([], {"modelVersion": started.model, "responseId": suffix(started.id)})
 
 
 def whole(fold: Fold) -> bytes:

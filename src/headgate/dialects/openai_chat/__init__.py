@@ -27,7 +27,7 @@ from headgate.dialects.openai_chat.prompt_read import read_prompt
 from headgate.dialects.openai_chat.prompt_write import write_prompt
 from headgate.dialects.openai_chat.request import CHOICES_MAX, read_request, write_request
 from headgate.errors import Failure, RequestError
-from headgate.events import Terminal
+from headgate.events import ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 
@@ -60,6 +60,9 @@ class OpenAIChat:
 
     def whole(self, fold: Fold) -> bytes:
         return whole.whole(fold)
+
+    def pending(self, started: ResponseStarted) -> bytes:
+        return whole.pending(started)
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return objects.terminal_error(terminal, same_dialect=same_dialect)

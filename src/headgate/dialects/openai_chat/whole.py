@@ -14,26 +14,34 @@ from headgate.dialects.openai_chat.objects import (
     tool_call,
     usage_object,
 )
-from headgate.events import PartKind
+from headgate.events import PartKind, ResponseStarted
 from headgate.ids import suffix
+
+
+def pending(started: ResponseStarted) -> bytes:
+    """An answer without choices."""
+    return compact_json(_head(started, started.model) | {"choices": [], "headgate": {"status": "held"}})
 
 
 def whole(fold: Fold) -> bytes:
     """The whole answer of a log with a successful terminal."""
     assert fold.started is not None
     started, same = fold.started, fold.dialect == NAME
-    answer: dict[str, Any] = {
-        "id": f"chatcmpl-{suffix(started.id)}",
-        "object": "chat.completion",
-        "created": started.created_at,
-        "model": fold.model or started.model,
-    }
-    answer |= fold.envelope if same else {}
+    answer = _head(started, fold.model or started.model) | (fold.envelope if same else {})
     answer["choices"] = [_choice(fold, index, same=same) for index in range(started.choices)]
     if fold.usage is not None:
         answer["usage"] = usage_object(fold.usage, same_dialect=same)
     answer |= fold.extra if same else {}
     return compact_json(answer)
+
+
+def _head(started: ResponseStarted, model: str) -> dict[str, Any]:
+    return {
+        "id": f"chatcmpl-{suffix(started.id)}",
+        "object": "chat.completion",
+        "created": started.created_at,
+        "model": model,
+    }
 
 
 def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from headgate.dialects.openai_responses.prompt_read import read_prompt
 from headgate.dialects.openai_responses.prompt_write import write_prompt
 from headgate.dialects.openai_responses.request import read_count, read_request, write_request
 from headgate.errors import Failure, RequestError
-from headgate.events import Terminal
+from headgate.events import ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 
@@ -74,6 +74,12 @@ class OpenAIResponses:
         return items.input_of(body)
 
     def whole(self, fold: Fold) -> bytes:
+        return compact_json(objects.response_fields(fold, cancelled="cancelled"))
+
+    def pending(self, started: ResponseStarted) -> bytes:
+        """The response object in progress, with nothing in it."""
+        fold = Fold()
+        fold.feed(1, started)
         return compact_json(objects.response_fields(fold, cancelled="cancelled"))
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:

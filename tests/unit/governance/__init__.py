@@ -1,0 +1,1 @@
+"""Matching while the text streams: patterns, terms, the automaton and its scanner."""

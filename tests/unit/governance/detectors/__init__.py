@@ -1,0 +1,1 @@
+"""Tests of the built-in detectors: exact expectations, and the checks behind them."""
