@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgspec
 import pytest
 
 from headgate.errors import Failure
@@ -52,13 +51,10 @@ def test_log_worked_by_hand_in_the_protocol_comes_out_of_the_gate() -> None:
     tokens = ["Write to ali", "ce@exam", "ple.com, to", "day."]
     first = next(at for at, event in enumerate(log) if isinstance(event, Delta))
     last = max(at for at, event in enumerate(log) if isinstance(event, Delta))
-    fed: list[AnyEvent] = [*log[:first], *[Delta(0, 0, text) for text in tokens], *log[last + 1 :]]
+    after = [event for event in log[last + 1 :] if not isinstance(event, Marks)]
+    fed: list[AnyEvent] = [*log[:first], *[Delta(0, 0, text) for text in tokens], *after]
     gate = gate_of(compile_policy("default", DEFAULT))
-    given = [event for one in fed for event in gate.feed([one])] + gate.finish()
-    plain = [msgspec.structs.replace(e, released=0) if isinstance(e, Governance) else e for e in given]
-    wanted = [msgspec.structs.replace(e, released=0) if isinstance(e, Governance) else e for e in log]
-    assert [event for event in plain if not isinstance(event, Marks)] == [e for e in wanted if not isinstance(e, Marks)]
-    assert [event for event in given if isinstance(event, Marks)] == [Marks(0, 0, 34, 34, 34)]
+    assert [event for one in fed for event in gate.feed([one])] + gate.finish() == log
 
 
 def test_record_of_a_mask_comes_before_the_delta_that_holds_it() -> None:
