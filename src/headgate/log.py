@@ -75,10 +75,10 @@ class Log:
         "_noting",
         "_observer",
         "_pending",
-        "_receipt",
         "_record_due",
         "_row",
         "committed_seq",
+        "decisions",
         "dirty",
         "held",
         "hold_wait_s",
@@ -136,7 +136,8 @@ class Log:
         self._row = 0  # journal row of what is committing
         self._lifecycle = Lifecycle()
         self._digester = Digester()
-        self._receipt = ReceiptFold()
+        self.decisions = ReceiptFold()
+        """What was said beside the text."""
 
     @property
     def ended(self) -> bool:
@@ -160,7 +161,7 @@ class Log:
         """Fields of its receipt, once the terminal was appended."""
         terminal = self._lifecycle.terminal
         assert terminal is not None
-        return self._receipt.fields(
+        return self.decisions.fields(
             owner=self.record.owner,
             sha256=terminal.sha256 or self.digest(),
             event_count=self.last_seq,
@@ -178,7 +179,7 @@ class Log:
         if self.positions is not None:
             events = self.positions.place(events, self.last_seq + 1)
         legal = 0
-        allow, digest, note = self._lifecycle.feed, self._digester.feed, self._receipt.feed
+        allow, digest, note = self._lifecycle.feed, self._digester.feed, self.decisions.feed
         try:
             for event in events:
                 allow(event)
@@ -207,7 +208,7 @@ class Log:
             for seq, event in enumerate(entry.events, entry.first_seq):
                 self._lifecycle.feed(event)
                 self._digester.feed(event)
-                self._receipt.feed(ANOTHER_CLOCK, event)
+                self.decisions.feed(ANOTHER_CLOCK, event)
                 if type(event) in _NOTED:
                     self.note(seq, event)
                 elif type(event) in _OPENING:

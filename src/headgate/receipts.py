@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -126,6 +126,25 @@ class ReceiptFold:
         fold = _FOLDS.get(type(event))
         if fold is not None:
             fold(self, read_at, event)
+
+    @property
+    def decided(self) -> bool:
+        """A rule acted, a check was made, or text was taken back."""
+        return bool(self._governance or self._verdicts or self._retractions)
+
+    @property
+    def governance(self) -> Mapping[tuple[str, str, str, bool], int]:
+        """How often, by gate, rule, action, and whether the policy only watches."""
+        return self._governance or {}
+
+    @property
+    def verdicts(self) -> Mapping[tuple[str, str, str], int]:
+        """How often, by gate, rule and outcome."""
+        return self._verdicts or {}
+
+    @property
+    def retractions(self) -> int:
+        return self._retractions
 
     def fields(
         self,

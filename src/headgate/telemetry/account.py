@@ -6,6 +6,8 @@ from typing import cast
 
 from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Terminal, Usage
 from headgate.log import Log
+from headgate.policies import NONE
+from headgate.receipts import ReceiptFold
 from headgate.telemetry.logs import info, logger
 from headgate.telemetry.metrics import LABEL_SETS_MAX, Counter, Histogram, Metrics
 
@@ -112,7 +114,19 @@ class Account:
             self._series.tokens(usage)
             if usage.estimated:
                 self._metrics.counter("headgate_estimated_usage_total", self._provider).inc()
+        if log.decisions.decided:
+            self._decided(log.decisions)
         self._write_line(log, terminal, duration_s)
+
+    def _decided(self, decisions: ReceiptFold) -> None:
+        """What its policy did."""
+        counter, policy = self._metrics.counter, self._started.policy
+        for (gate, rule, action, dry), count in decisions.governance.items():
+            counter("headgate_governance_total", policy, gate, rule, action, "true" if dry else "false").inc(count)
+        for (gate, rule, outcome), count in decisions.verdicts.items():
+            counter("headgate_verdicts_total", policy, gate, rule, outcome).inc(count)
+        if decisions.retractions:
+            counter("headgate_retractions_total", policy).inc(decisions.retractions)
 
     def _rare(self, entry: Entry) -> None:
         """Anything but plain text of a stream that runs."""
@@ -157,5 +171,6 @@ class Account:
             "output_tokens": usage.output_tokens if usage else None,
             "estimated": usage.estimated if usage else None,
             "seq": log.committed_seq,
+            "policy": self._started.policy if self._started.policy != NONE else None,
         }
         info(_logger, "response", line)
