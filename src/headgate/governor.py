@@ -41,7 +41,7 @@ FILE: Final = "file"
 """Who changes what stands in the configuration file."""
 
 Prepare = Callable[[Mapping[str, Ruleset]], Awaitable[list[Problem]]]
-"""Makes ready what rules need beside their automata (`judges.Judges.prepare`); says what is wrong, places below ``policies``."""
+"""Makes ready what rules need beside their automata (`judges.Judges.prepare`); says what is wrong, and where in the configuration."""
 Record = Callable[[str, str, dict[str, Any]], Awaitable[None]]
 """Writes to the audit log: ``(kind, ref, body)``. Raises `StoreError`."""
 
@@ -279,7 +279,7 @@ class Governor:
             if asked not in known
         ]
         if self._prepare is not None:
-            problems += [(("policies", *place), said) for place, said in await self._prepare(policies.rulesets)]
+            problems += await self._prepare(policies.rulesets)
         if problems:
             raise ConfigError(placed(problems, text, name))
 

@@ -191,7 +191,7 @@ def test_rule_that_cannot_be_made_ready_is_refused_with_its_place() -> None:
     async def scene() -> None:
         office = Office()
         governor = await office.start()
-        office.refuses = [(("team", "stream"), "there is no such module")]
+        office.refuses = [(("policies", "team", "stream"), "there is no such module")]
         with pytest.raises(ConfigError) as refused:
             await governor.apply(ONE.replace("email", "jwt"), {}, who="ada")
         assert refused.value.problems == ["policies: line 2: policies.team.stream: there is no such module"]

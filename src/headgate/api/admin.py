@@ -197,7 +197,7 @@ async def _refuse(exchange: Exchange, error: ConfigError) -> None:
         "type": "urn:headgate:error:policy_invalid",
         "title": code.meaning,
         "status": code.status,
-        "detail": f"{len(error.problems)} problems; nothing was changed.",
+        "detail": f"{_counted(error.problems)}; nothing was changed.",
         "code": "policy_invalid",
         "problems": error.problems,
     }
@@ -236,3 +236,7 @@ def _text_and_files(given: dict[str, Any]) -> tuple[str, dict[str, str]]:
     if not isinstance(files, dict) or len(files) > FILES_MAX or not all(isinstance(v, str) for v in files.values()):
         raise RequestError("invalid_request", f"'files' must hold at most {FILES_MAX} strings.", param="files")
     return text, files
+
+
+def _counted(problems: Sequence[str]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -38,6 +38,7 @@ policy_app = typer.Typer(
 )
 _out = Console(highlight=False, markup=False, soft_wrap=True)
 
+PoliciesFile = Annotated[Path, typer.Argument(help="TOML file with [policies.*] tables, and nothing else.")]
 PolicyFile = Annotated[Path, typer.Argument(help="TOML file: a configuration, or [policies.*] alone.")]
 
 
@@ -92,7 +93,7 @@ def try_policy(
 
 
 @policy_app.command()
-def apply(file: PolicyFile, url: Url = HERE, as_json: Json = False) -> None:
+def apply(file: PoliciesFile, url: Url = HERE, as_json: Json = False) -> None:
     """Put the policies of a file in force. Any mistake in it, and nothing changes."""
     try:
         text = configfile.read_text(file)

@@ -43,15 +43,18 @@ def list_(
     if as_json:
         _print_json(page)
         return
-    table = Table(
-        Column("id", no_wrap=True), "state", "risk", "policy", "rule", "since", "deadline", "claimed by", box=None
-    )
+    if not page["reviews"]:
+        _out.print("Nothing is waiting." if state == "open" else f"No review is {state}.")
+        return
+    names = ("id", "state", "risk", "policy", "rule", "since", "deadline", "claimed by")
+    table = Table(*(Column(name, no_wrap=True) for name in names), box=None)
     for review in page["reviews"]:
         claim = review["claim"]
         words = [review[name] for name in ("id", "state", "risk", "policy", "rule")]
         times = [time_of(review["created_at"]), time_of(review["deadline"])]
         table.add_row(*(printable(str(word)) for word in (*words, *times, claim["by"] if claim else "")))
-    _out.print(table if page["reviews"] else "Nothing is waiting.", soft_wrap=True)
+    # As wide as it is: a terminal folds it, and whatever reads a pipe gets whole words.
+    _out.print(table, soft_wrap=True, width=max(_out.width, _out.measure(table).maximum))
     if page["after"]:
         _out.print(f"There are more: --after {page['after']}")
 

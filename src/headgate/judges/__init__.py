@@ -40,7 +40,7 @@ class Judges:
     async def prepare(self, rulesets: Mapping[str, Ruleset]) -> list[Problem]:
         """Make the judges for the rules of these policies, by policy name; those that are there already stay.
 
-        Returns everything that is wrong, with its place below ``policies``; then none was made. It imports what rules
+        Returns everything that is wrong, with its place in the configuration; then none was made. It imports what rules
         name, and may take seconds; the event loop goes on meanwhile.
         """
         async with self._preparing:
