@@ -2,6 +2,7 @@
 
     python -m benchmarks              every scenario: direct, nginx, headgate          (make bench)
     python -m benchmarks --dialects   every dialect through headgate, and by itself
+    python -m benchmarks --policies   policies through headgate, and by themselves
     python -m benchmarks.micro        the stages of the token path alone, no sockets
 
     answers      the answers that travel, in no dialect's words
@@ -13,7 +14,7 @@
     targets      the gateways: how each is started, on one core, and stopped
     runs         one load after another through one gateway after another
     machine      cores, CPU time of a process tree, memory, who else was working
-    micro        the stages of the token path; dialects has those that differ between dialects
+    micro        the stages of the token path; dialects has those that differ between dialects, governance those of a policy
     report       medians, ratios, tables
     kept         JSON of everything
 

@@ -13,10 +13,10 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from benchmarks import kept, machine, micro, report, targets
+from benchmarks import governance, kept, machine, micro, report, targets
 from benchmarks.dialects import RUNS
 from benchmarks.runs import Cells, heed_signals, run_target
-from benchmarks.scenarios import NAMES, PAIRS, SCENARIOS, Scenario
+from benchmarks.scenarios import GOVERNED, NAMES, PAIRS, POLICIES, SCENARIOS, Scenario
 from benchmarks.targets import TargetError
 from benchmarks.wire import CHAT
 
@@ -49,6 +49,27 @@ def show_pairs(out: Console, pairs: Sequence[Scenario], cells: Cells) -> None:
         out.print()
 
 
+def show_policies(out: Console, governed: Sequence[Scenario], cells: Cells) -> None:
+    """A table for each load, a row for each policy."""
+    none, default, *_ = POLICIES
+    for base in SCENARIOS:
+        rows = {item.load.policy: cells[item.name, OURS] for item in governed if item.base == base.name}
+        if not rows:
+            continue
+        spent = {policy: cell.of("cpu") for policy, cell in rows.items()}
+        medians = {
+            policy: (
+                report.medians(cell.repeats),
+                report.paired(spent[policy], spent[none]) if policy != none else None,
+                report.paired(spent[policy], spent[default]) if policy not in (none, default) else None,
+            )
+            for policy, cell in rows.items()
+        }
+        disturbed = max((cell.disturbed or 0.0 for cell in rows.values()), default=0.0)
+        report.show_policies(out, base, medians, disturbed)
+        out.print()
+
+
 def say_wrong(out: Console, cells: Cells) -> bool:
     """Print what was wrong with answers; whether anything was."""
     wrong = {key: cell for key, cell in cells.items() if cell.problems}
@@ -59,11 +80,17 @@ def say_wrong(out: Console, cells: Cells) -> bool:
     return bool(wrong)
 
 
-def choose(scenario: Sequence[str], *, dialects: bool) -> tuple[list[Scenario], list[Scenario]]:
-    """Scenarios, and pairs of dialects: everything, or what was asked for."""
-    chosen = [] if dialects else [item for item in SCENARIOS if not scenario or item.name in scenario]
-    pairs = [item for item in PAIRS if not scenario or (dialects and item.base in scenario)]
-    return chosen, pairs
+def choose(
+    scenario: Sequence[str], *, dialects: bool, policies: bool
+) -> tuple[list[Scenario], list[Scenario], list[Scenario]]:
+    """Scenarios, pairs of dialects, policies: everything, or what was asked for."""
+    both = not (dialects or policies)
+    chosen = [item for item in SCENARIOS if both and (not scenario or item.name in scenario)]
+    pairs = [item for item in PAIRS if (dialects and item.base in scenario) or (not scenario and (dialects or both))]
+    governed = [
+        item for item in GOVERNED if (policies and item.base in scenario) or (not scenario and (policies or both))
+    ]
+    return chosen, pairs, governed
 
 
 def main(
@@ -75,18 +102,21 @@ def main(
     dialects: Annotated[
         bool, typer.Option("--dialects", help="Only the comparison of dialects: by themselves, in paced and in flood.")
     ] = False,
+    policies: Annotated[
+        bool, typer.Option("--policies", help="Only policies: by themselves, in paced, in flood and in whole.")
+    ] = False,
     quick: Annotated[
         bool, typer.Option("--quick", help="Small loads, one repeat, nothing kept: does it work?")
     ] = False,
 ) -> None:
     """Measure what a token costs on its way through a gateway."""
     out = Console(highlight=False)
-    chosen, pairs = choose(scenario or [], dialects=dialects)
+    chosen, pairs, governed = choose(scenario or [], dialects=dialects, policies=policies)
     found, missing = targets.available()
     found = [item for item in found if not target or item.name in target]
     ours = [item for item in found if item.name == OURS]
-    pairs = pairs if ours else []
-    if not (chosen or pairs) or not found:
+    pairs, governed = (pairs, governed) if ours else ([], [])
+    if not (chosen or pairs or governed) or not found:
         out.print(f"Nothing to do. Scenarios: {', '.join(NAMES)}. Targets: direct, nginx, headgate.")
         raise typer.Exit(2)
     for line in missing if chosen else ():
@@ -100,6 +130,7 @@ def main(
     cells: Cells = {}
     repeats = 1 if quick else repeat
     costs = micro.measure(runs=1 if quick else RUNS) if pairs else None
+    judged = governance.measure(quick=quick) if governed else None
     try:
         with (
             tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder,
@@ -107,7 +138,9 @@ def main(
             targets.provider(Path(folder), cores.rig) as provider_port,
         ):
             for number in range(repeats):
-                todo = [(item, chosen, "") for item in found] + [(item, pairs, "dialects") for item in ours]
+                todo = [(item, chosen, "") for item in found]
+                todo += [(item, pairs, "dialects") for item in ours]
+                todo += [(item, governed[:: -1 if number % 2 else 1], "policies") for item in ours]
                 for item, loads, place in todo:
                     if loads:
                         out.print(f"repeat {number + 1} of {repeats}: {item.name} {item.version} {place}", style="dim")
@@ -122,11 +155,15 @@ def main(
     out.print()
     show(out, chosen, [item.name for item in found], cells)
     show_pairs(out, pairs, cells)
+    show_policies(out, governed, cells)
     if costs is not None:
         micro.show(out, costs)
+    if judged is not None:
+        governance.show(out, judged)
     is_wrong = say_wrong(out, cells)
     if not quick:
-        out.print(f"Kept in benchmarks/results/{kept.save([*chosen, *pairs], found, cells, costs).name}")
+        path = kept.save([*chosen, *pairs, *governed], found, cells, costs, judged)
+        out.print(f"Kept in benchmarks/results/{path.name}")
     if is_wrong:
         raise typer.Exit(1)
 

@@ -49,7 +49,7 @@ class Score:
 
 
 def source(detector: Detector) -> Source:
-    return Source(detector.patterns, check=detector.check, ignore_case=detector.ignore_case)
+    return Source(detector.patterns, check=detector.check, ignore_case=detector.ignore_case, escapes=True)
 
 
 def matches(automaton: Automaton, text: str) -> list[Found]:

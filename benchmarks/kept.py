@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks import machine, report
+from benchmarks.governance import Governance
 from benchmarks.micro import Micro
 from benchmarks.runs import Cells
 from benchmarks.scenarios import Scenario
@@ -17,7 +18,13 @@ from benchmarks.targets import Target
 RESULTS: Final = Path(__file__).parent / "results"
 
 
-def save(chosen: Sequence[Scenario], found: Sequence[Target], cells: Cells, micro: Micro | None) -> Path:
+def save(
+    chosen: Sequence[Scenario],
+    found: Sequence[Target],
+    cells: Cells,
+    micro: Micro | None,
+    governance: Governance | None,
+) -> Path:
     """Write everything; the path."""
     now = datetime.now(UTC)
     kept = {
@@ -26,6 +33,7 @@ def save(chosen: Sequence[Scenario], found: Sequence[Target], cells: Cells, micr
         "versions": {target.name: target.version for target in found if target.version},
         "scenarios": {scenario.name: _scenario(scenario, found, cells) for scenario in chosen},
         "micro": micro,
+        "governance": governance,
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{now:%Y%m%d-%H%M%S}.json"

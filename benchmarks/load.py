@@ -40,6 +40,8 @@ class Load:
     deadline_s: float = 60.0
     wire: str = CHAT
     provider: str = CHAT
+    policy: str = ""
+    """The policy of the key that is used; empty for the target's own key."""
 
 
 @dataclass(slots=True)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 BASELINE: Final = "nginx"
 RATIO_MAX: Final = 2.0
 """What a token may cost in any dialect, as a multiple of what it costs in the one they are compared with."""
+POLICY_RATIO_MAX: Final = 1.25
+"""What a token may cost under the default policy, as a multiple of what it costs under none."""
+TENFOLD_RATIO_MAX: Final = 2.0
+"""What ten times as many rules may cost, as a multiple of the default ones."""
 FOREIGN_MAX: Final = 0.05
 """Share of a core that other processes may use before a number is marked."""
 
@@ -111,8 +115,25 @@ def show_pairs(
         out.print(f"Other processes used up to {disturbed:.0%} of a core meanwhile.")
 
 
-def shown_ratio(times: float | None) -> str:
+def show_policies(
+    out: Console, base: Scenario, rows: Mapping[str, tuple[Numbers, float | None, float | None]], disturbed: float
+) -> None:
+    """One scenario under one policy after another: medians, and ratios to none and to the one above."""
+    number = base.numbers[0]
+    out.print(f"[bold]{base.name}[/], English prose through Headgate under a policy: {base.says}")
+    table = Table("policy", f"{number.name}, {number.unit}", "to none", "to default")
+    for policy, (found, to_none, to_default) in rows.items():
+        value = found.get(number.name)
+        limit = POLICY_RATIO_MAX if policy == "default" and number.unit == "us/token" else float("inf")
+        cells = [shown_ratio(to_none, limit), shown_ratio(to_default, TENFOLD_RATIO_MAX)]
+        table.add_row(policy, "-" if value is None else f"{value:,.{number.digits}f}", *cells)
+    out.print(table)
+    if disturbed > FOREIGN_MAX:
+        out.print(f"Other processes used up to {disturbed:.0%} of a core meanwhile.")
+
+
+def shown_ratio(times: float | None, limit: float = RATIO_MAX) -> str:
     """A ratio as text, marked if it is over the limit."""
     if times is None:
         return "-"
-    return f"[bold red]{times:.2f}x[/]" if times > RATIO_MAX else f"{times:.2f}x"
+    return f"[bold red]{times:.2f}x[/]" if times > limit else f"{times:.2f}x"

@@ -14,7 +14,7 @@ from typing import Final
 
 import uvloop
 
-from benchmarks import machine, report, targets
+from benchmarks import answers, machine, report, targets
 from benchmarks.load import Load, Outcome, Run
 from benchmarks.machine import Cores
 from benchmarks.report import Numbers
@@ -83,7 +83,7 @@ def measure(scenario: Scenario, target: Target, running: Running, *, quick: bool
     load = scenario.sized(quick=quick)
     started, busy = time.monotonic(), machine.busy_s()
     cpu, ours = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
-    outcome = play(load, running.port, target.key, lambda: memory.append(machine.resident_bytes(running.pid)))
+    outcome = play(load, running.port, key(target, load), lambda: memory.append(machine.resident_bytes(running.pid)))
     cpu_after, ours_after = machine.cpu_s(running.pid), machine.cpu_s(os.getpid())
     busy_after, elapsed = machine.busy_s(), time.monotonic() - started
     used = None if cpu is None or cpu_after is None or not running.pid else cpu_after - cpu
@@ -99,6 +99,10 @@ def measure(scenario: Scenario, target: Target, running: Running, *, quick: bool
     return Sample(outcome, used, per_stream), share
 
 
+def key(target: Target, load: Load) -> str:
+    return targets.key_of(load.policy) if load.policy else target.key
+
+
 def problems(outcome: Outcome) -> list[str]:
     """What was wrong with the answers of a run, if anything."""
     if not outcome.wrong and not outcome.unfinished:
@@ -110,8 +114,13 @@ def warm_ups(group: Sequence[Scenario]) -> list[Load]:
     """A little of everything that a group is about to ask for."""
     if group[0].fresh:
         return []
-    spoken = dict.fromkeys((scenario.load.wire, scenario.load.provider) for scenario in group)
-    return [replace(load, wire=wire, provider=provider) for wire, provider in spoken for load in WARM_UP]
+    loads = [scenario.load for scenario in group]
+    spoken = dict.fromkeys((load.wire, load.provider, load.policy, answers.parse(load.model).prose) for load in loads)
+    return [
+        replace(load, model=load.model + "-prose" * prose, wire=wire, provider=provider, policy=policy)
+        for wire, provider, policy, prose in spoken
+        for load in WARM_UP
+    ]
 
 
 def run_target(
@@ -130,7 +139,7 @@ def run_target(
     for number, group in enumerate(groups):
         with targets.running(target, folder / f"{target.name}-{number}", provider_port, cores.gateway) as running:
             for load in warm_ups(group):
-                play(load, running.port, target.key)
+                play(load, running.port, key(target, load))
             for scenario in group:
                 sample, foreign = measure(scenario, target, running, quick=quick)
                 cell = cells.setdefault((scenario.name, target.name), Cell())

@@ -1,7 +1,8 @@
 """What is asked of every gateway, as data, and which numbers are read off it.
 
 `SCENARIOS` are Chat Completions through every gateway. `PAIRS` are the same loads in every dialect, and across some,
-through Headgate alone: there what is compared is the dialects.
+through Headgate alone: there what is compared is the dialects. `GOVERNED` are the same loads of English prose under
+one policy after another, through Headgate alone as well.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ from typing import Final
 
 from benchmarks.load import Load, Outcome
 from benchmarks.report import percentile
+from benchmarks.targets import TENFOLD
 from benchmarks.wire import CHAT
 from benchmarks.wires import WIRES
+from headgate.policies import NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,3 +157,29 @@ def _pairs() -> tuple[Scenario, ...]:
 
 
 PAIRS: Final = _pairs()
+
+
+POLICIES: Final = (NONE, "default", TENFOLD)
+"""What prose is sent under; the first is what the others are compared with."""
+
+
+def _governed() -> tuple[Scenario, ...]:
+    paced = (SCENARIOS[0], replace(_PACED, model="bench-t200-r50-prose"), replace(_PACED, model="bench-t60-r50-prose"))
+    flood = (SCENARIOS[1], replace(_FLOOD, model="bench-t2000-r0-prose"), replace(_FLOOD, model="bench-t500-r0-prose"))
+    whole = (SCENARIOS[2], replace(_WHOLE, model="bench-t50-r0-prose"), replace(_WHOLE, model="bench-t50-r0-prose"))
+    quick = {"paced": 100, "flood": 32, "whole": 500}
+    return tuple(
+        Scenario(
+            f"{base.name}/{policy}",
+            f"{base.says}; prose under the policy {policy}",
+            replace(load, policy=policy),
+            replace(small, policy=policy, requests=quick[base.name]),
+            base.numbers[:1],
+            base=base.name,
+        )
+        for base, load, small in (paced, flood, whole)
+        for policy in POLICIES
+    )
+
+
+GOVERNED: Final = _governed()

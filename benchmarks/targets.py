@@ -1,6 +1,7 @@
 """The gateways: how each is configured, started on its core, and stopped by its id.
 
-Each is configured as a user would: Headgate with a key, the default durability, policy none, metrics and log lines;
+Each is configured as a user would: Headgate with keys, the default durability, metrics and log lines; its policy is
+none, but for keys that have one of their own;
 nginx as its documentation has it for event streams, with kept connections to the provider.
 """
 
@@ -22,11 +23,15 @@ from typing import Final
 import headgate
 from benchmarks.machine import pinned
 from headgate.dialects import provider_dialects
+from headgate.policies import DEFAULT_RULES, NONE
 
 HOST: Final = "127.0.0.1"
 START_S: Final = 20.0
 STOP_S: Final = 10.0
 KEY: Final = "bench-key"
+TIMES: Final = 10
+TENFOLD: Final = "tenfold"
+"""A policy of `TIMES` as many rules as the default one has."""
 SYSTEM_DIRS: Final = "/usr/local/sbin:/usr/sbin:/sbin:/opt/homebrew/bin"
 """Where nginx lives, which the PATH of a user who is not root leaves out."""
 
@@ -105,10 +110,19 @@ port = {port}
 [store]
 url = "sqlite:///{folder}/headgate.db"
 
-{providers}
+{providers}{keys}{tenfold}"""
+
+KEY_TOML: Final = """
 [[keys]]
-name = "bench"
+name = "bench-{policy}"
 hash = "sha256:{hash}"
+policy = "{policy}"
+"""
+
+TENFOLD_RULE_TOML: Final = """
+[[policies.{tenfold}.rules]]
+name = "{name}"
+detector = "{detector}"
 """
 
 
@@ -120,13 +134,28 @@ def _nginx(program: str) -> Callable[[Path, int, int], Sequence[str]]:
     return command
 
 
+def key_of(policy: str) -> str:
+    """The key whose responses are judged by a policy."""
+    return KEY if policy == NONE else f"{KEY}-{policy}"
+
+
+def tenfold() -> str:
+    """The settings of the policy `TENFOLD`: the rules of the default one, `TIMES` each, under names of their own."""
+    named = {f"{rule}-{number}": rule for number in range(TIMES) for rule in DEFAULT_RULES}
+    rules = "".join(TENFOLD_RULE_TOML.format(tenfold=TENFOLD, name=name, detector=it) for name, it in named.items())
+    return f"\n[policies.{TENFOLD}]\nstream = {list(named)}\nfinal = ['rescan', 'json_schema']\n{rules}"
+
+
 def _headgate(folder: Path, port: int, provider: int) -> Sequence[str]:
-    digest = hashlib.sha256(KEY.encode()).hexdigest()
     providers = "".join(
         PROVIDER_TOML.format(name=name, provider=provider, path=dialect.base_path)
         for name, dialect in provider_dialects().items()
     )
-    settings = HEADGATE_TOML.format(port=port, providers=providers, folder=folder, hash=digest)
+    keys = "".join(
+        KEY_TOML.format(policy=policy, hash=hashlib.sha256(key_of(policy).encode()).hexdigest())
+        for policy in (NONE, "default", TENFOLD)
+    )
+    settings = HEADGATE_TOML.format(port=port, providers=providers, folder=folder, keys=keys, tenfold=tenfold())
     path = folder / "headgate.toml"
     path.write_text(settings, encoding="utf-8")
     return [sys.executable, "-m", "headgate", "serve", str(path)]

@@ -254,8 +254,9 @@ def _simulator() -> str | None:
 DETECTORS_LEAD: Final = """\
 What can be told by its form while it streams. A policy names detectors under `stream`, `request` and `final`.
 
-A match never begins or ends inside a longer word or number. Text is compared as it looks: full-width characters,
-zero-width characters and Cyrillic or Greek letters that look like ASCII hide nothing. How much is found, and what is not:
+A match never begins or ends inside a longer word or number; `_` and the letter of an escape such as `\\n` belong to none.
+Text is compared [as it looks](patterns.md#what-is-compared): full-width characters, digits of other scripts, characters
+that cannot be seen and letters that look like ASCII hide nothing. How much is found, and what is not:
 [how well the detectors tell](../explanation/how-well-detectors-tell.md)."""
 
 

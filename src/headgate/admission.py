@@ -12,16 +12,19 @@ import msgspec
 
 from headgate.config import Route
 from headgate.errors import RequestError
+from headgate.events import ResponseStarted
+from headgate.governance.masks import Masks
 from headgate.governance.request import RequestGate, RequestVerdict
 from headgate.governance.ruleset import Ruleset
 from headgate.governance.unjudgeable import unjudgeable, without_unjudgeable
 from headgate.governor import Governor
-from headgate.guard import Ask
+from headgate.guard import Ask, judges_whole
+from headgate.policies import NONE
 from headgate.prompt import JsonFormat
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.routing import Routing, Target
 from headgate.screening import Screening
-from headgate.tokens import text_bytes
+from headgate.tokens import estimate, text_bytes
 
 _FORMAT_FIELDS: Final = frozenset(
     {
@@ -54,6 +57,33 @@ class Admitted(NamedTuple):
     screening: Screening | None = None
     """Where the verdict takes a while."""
     dropped: tuple[str, ...] = ()
+    masks: Masks | None = None
+    """Of the request, if something judged it: the answer's are counted on."""
+
+    def started(self, response_id: str, owner: str, *, created_at: int, config_version: str) -> ResponseStarted:
+        """The first event of its log."""
+        request, rules = self.request, self.rules
+        return ResponseStarted(
+            response_id,
+            owner,
+            request.dialect,
+            request.model,
+            created_at,
+            stream=request.stream,
+            include_usage=request.include_usage,
+            choices=min(request.choices, self.target.dialect.choices_max),
+            route=self.route.model,
+            policy=rules.name if rules is not None else NONE,
+            policy_version=rules.version if rules is not None else "",
+            config_version=config_version,
+            may_retract=rules is not None and _may_take_back(rules),
+            input_tokens_estimate=estimate(self.text_bytes),
+            echo=request.echo,
+            input=request.input,
+            request_sha256=request.sha256,
+            sources=request.sources,
+            risk=request.risk,
+        )
 
 
 class Admission:
@@ -80,7 +110,9 @@ class Admission:
         admitted = Admitted(request, route, target, text, rules, self._format(request), dropped=dropped)
         if rules.request.empty:
             return admitted._replace(upstream=self.translate(admitted, request.body))
-        screening = Screening(RequestGate(rules, request.body), rules, self._ask)
+        gate = RequestGate(rules, request.body)
+        admitted = admitted._replace(masks=gate.masks)
+        screening = Screening(gate, rules, self._ask)
         verdict = screening.begin()
         if verdict is None:
             self.translate(admitted, request.body)  # what is wrong with it is said now
@@ -105,6 +137,11 @@ class Admission:
             return self._routing.prompt(request).format
         except RequestError:  # a provider of the same dialect may know better; then its text is judged as prose
             return None
+
+
+def _may_take_back(rules: Ruleset) -> bool:
+    """Whether anything could: readers that cannot be told of it would wait to the end for nothing."""
+    return rules.policy.may_retract and (bool(rules.stream.judged) or judges_whole(rules))
 
 
 def _judgeable(request: CreateRequest, route: Route) -> tuple[CreateRequest, tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from headgate.journal import Journal
@@ -13,29 +14,46 @@ LOOK_S: Final = 0.01
 
 
 class Brake:
-    """Of one upstream call. It is pressed while the journal is congested, and for as long as `slower` says so."""
+    """Of one upstream call. It is pressed while the journal is congested, and for as long as somebody waits."""
 
-    __slots__ = ("_call", "_journal", "_loop", "pressed", "slower")
+    __slots__ = ("_call", "_journal", "_loop", "_on_released", "_slower", "_timer", "pressed")
 
-    def __init__(self, call: Call, journal: Journal) -> None:
+    def __init__(self, call: Call, journal: Journal, on_released: Callable[[], None]) -> None:
+        """`on_released` is told that the provider may speak again: its silence counts from then on."""
         self.pressed = False
         """Nothing is read, so that silence is no fault of the provider's."""
-        self.slower = False
-        """Somebody else wants the provider to wait: too many questions have no answer."""
+        self._slower = False
         self._call = call
         self._journal = journal
+        self._on_released = on_released
         self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def press(self) -> None:
         """Stop reading until whatever is behind has caught up."""
         if not self.pressed:
             self.pressed = True
             self._call.pause(True)
-            self._loop.call_later(LOOK_S, self._look)
+            self._timer = self._loop.call_later(LOOK_S, self._look)
 
-    def _look(self) -> None:
-        if self._journal.congested or self.slower:
-            self._loop.call_later(LOOK_S, self._look)
-        else:
+    def wait(self, slower: bool) -> None:
+        """Whether somebody wants the provider to wait: too many questions have no answer."""
+        self._slower = slower
+        if slower:
+            self.press()
+
+    def let_go(self) -> None:
+        """The call is over for us. Its connection may serve another, which nobody would read if it stayed as it is."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.pressed:
             self.pressed = False
             self._call.pause(False)
+
+    def _look(self) -> None:
+        if self._journal.congested or self._slower:
+            self._timer = self._loop.call_later(LOOK_S, self._look)
+        else:
+            self.let_go()
+            self._on_released()

@@ -19,13 +19,13 @@ from headgate.clock import Clock
 from headgate.endings import Ending
 from headgate.errors import Failure, StoreError
 from headgate.events import AnyEvent, Status
+from headgate.finish import finish, taken_back
 from headgate.governance.review import HeldResponse, held_response, rank
 from headgate.governance.ruleset import Ruleset
 from headgate.guard import Holding
 from headgate.hub import Hub
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.restart import finish
 from headgate.reviews import CannotHoldError, Reviews
 from headgate.telemetry.logs import fields, logger
 
@@ -61,6 +61,8 @@ class Desk:
     ) -> None:
         try:
             await self._journal.flush()
+            if self._journal.failed is not None:  # what is held belongs behind text that the store may not have
+                raise self._journal.failed
             await self.reviews.open(await self._held(log, rules, holding))
         except (CannotHoldError, StoreError) as error:
             _logger.error("a held response is blocked", extra=fields(response=log.id, error=str(error)))
@@ -105,10 +107,13 @@ class Desk:
         """Somebody asks that a response that waits ends. False if it had ended, or does not wait here."""
         if log.ended or log.held is None:
             return False
-        finish(log, [], Ending(Status.CANCELLED, Failure("cancelled", "The response was cancelled.")), self._clock)
+        ending = Ending(Status.CANCELLED, Failure("cancelled", "The response was cancelled."))
+        # held as a whole, it is in the log of somebody who can take text back: all others would be shown it at the end
+        events = taken_back(log) if log.held.part < 0 else []
+        finish(log, events, ending, self._clock)
         return True
 
-    async def close(self) -> None:
+    async def settled(self) -> None:
         """Until nothing is on its way to the queue any more."""
         await asyncio.gather(*self._opening, return_exceptions=True)
 

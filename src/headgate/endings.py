@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from headgate.config import Timeouts
 from headgate.errors import CODES, Failure
 from headgate.events import Blame, Status, Terminal
+
+UNVERIFIED: Final = "unverified"
+"""Why text is taken back that nobody had passed when the log ended."""
+UNREAD: Final = Failure("disconnected", "Every reader went away; the answer was read to its end for its usage.")
+INTERNAL: Final = Failure("internal", "A fault in the gateway ended the response.")
+GUARD_FAILED: Final = Failure("guard_failed", "A fault in judging the answer ended the response.")
 
 
 class Ending(NamedTuple):
@@ -33,3 +40,11 @@ def closing(ending: Ending, *, sha256: str, ended_at: int) -> Terminal:
         sha256=sha256,
         ended_at=ended_at,
     )
+
+
+def overdue(phase: str, timeouts: Timeouts) -> Failure:
+    """The failure of a provider that did nothing for too long in this phase."""
+    if phase == "first_token":
+        seconds = timeouts.first_token_s
+        return Failure("upstream_first_token_timeout", f"The provider sent no token within {seconds:g} s.")
+    return Failure("upstream_stalled", f"The provider made no progress for {timeouts.stall_s:g} s.")

@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from headgate import restart
@@ -21,30 +20,28 @@ from headgate.audit import Audit
 from headgate.clock import Clock
 from headgate.config import Config, OnDisconnect, Route
 from headgate.delivery import Farewell
+from headgate.endings import INTERNAL
 from headgate.errors import Failure, RequestError, StoreError, store_unavailable
-from headgate.events import Entry, ResponseStarted
+from headgate.events import Entry
 from headgate.governance.request import RequestVerdict
 from headgate.governor import Governor
 from headgate.hub import Hub
-from headgate.ids import new_response_id
 from headgate.journal import Journal
 from headgate.log import Log
-from headgate.oversight import Oversight
-from headgate.policies import NONE
+from headgate.oversight import Oversight, audit_key_file
+from headgate.positions import Place
 from headgate.producer import TICK_S, Producer
 from headgate.reader import StreamReader
 from headgate.request import CreateRequest
 from headgate.reviews import Reviews
 from headgate.routing import Routing
-from headgate.stores import Record, Store, open_store
+from headgate.stores import Store, open_store
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
-from headgate.tokens import estimate
 
 UPKEEP_S: Final = 0.5
 """How often housekeeping looks: checkpoints, heartbeats, a failed store."""
-SQLITE_URL: Final = "sqlite:///"
 IDLE_POLL_S: Final = 0.02
 """How often a drain looks whether it is done."""
 EXPIRE_S: Final = 30.0
@@ -101,20 +98,14 @@ class Gateway:
         self._store: Store = open_store(store.url, durability=store.durability)
         self._stack.push_async_callback(self._store.close)
         commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
-        self.audit = await Audit.open(self._store, _audit_key(self.config), self.clock)
+        self.audit = await Audit.open(self._store, audit_key_file(self.config), self.clock)
         self._stack.push_async_callback(self.audit.close)
         self.journal = Journal(
             self._store, audit=self.audit, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure
         )
         self.hub = Hub(self._store, self.journal, self, self.clock)
         self.oversight = Oversight(
-            self.config,
-            self._store,
-            self.journal,
-            self.hub,
-            audit=self.audit,
-            clock=self.clock,
-            metrics=self.metrics,
+            self.config, self._store, self.journal, self.hub, audit=self.audit, clock=self.clock, metrics=self.metrics
         )
         await self.routing.open(self._stack)
         self._admission = Admission(self.routing, self.oversight.governor, self.oversight.judges.ask)
@@ -124,7 +115,8 @@ class Gateway:
         await self._recover()
         await self.journal.flush()
         await self.audit.checkpoint()  # from the first row on the log is signed
-        self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire, self._sign)]
+        sign = partial(self.audit.run, self.config.audit.checkpoint_s)
+        self._tasks = [asyncio.create_task(job()) for job in (self._tick, self._upkeep, self._expire, sign)]
 
     async def close(self) -> None:
         """End what is in flight as interrupted, write it down, let go of everything."""
@@ -159,8 +151,10 @@ class Gateway:
     async def interrupt_all(self) -> None:
         """End every response that is in flight, as interrupted and retryable, and wait until that is written."""
         for producer in tuple(self._producers.values()):
-            self.metrics.counter("headgate_cancels_total", "drain").inc()
-            producer.interrupt()
+            if not producer.is_handed_over:  # what a person decides about outlives this process
+                self.metrics.counter("headgate_cancels_total", "drain").inc()
+                producer.interrupt()
+        await self.oversight.desk.settled()
         await self.journal.flush()
 
     @property
@@ -183,47 +177,15 @@ class Gateway:
             route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
         rules = admitted.rules
         now = self.clock.wall()
-        response_id = new_response_id(int(now * 1000))
-        record = Record(
-            number=self._store.next_number,
-            id=response_id,
-            owner=owner,
-            created_at=now,
-            first_row=0,
-            last_seq=0,
-            terminal="",
-            expires_at=self.expires_at(),
-        )
-        self._store.next_number += 1
-        log = Log(record, self.journal, self)
+        log = self.hub.new_log(owner, now=now, expires_at=self.expires_at())
         log.provider_dialect = target.dialect.name
-        started = ResponseStarted(
-            response_id,
-            owner,
-            request.dialect,
-            request.model,
-            int(now),
-            stream=request.stream,
-            include_usage=request.include_usage,
-            choices=min(request.choices, target.dialect.choices_max),
-            route=route.model,
-            policy=rules.name if rules is not None else NONE,
-            policy_version=rules.version if rules is not None else "",
-            config_version=self._config_version,
-            may_retract=rules is not None and rules.policy.may_retract,
-            input_tokens_estimate=estimate(admitted.text_bytes),
-            echo=request.echo,
-            input=request.input,
-            request_sha256=request.sha256,
-            sources=request.sources,
-            risk=request.risk,
-        )
+        started = admitted.started(log.id, owner, created_at=int(now), config_version=self._config_version)
         producer = Producer(log, started, route=route, target=target, clock=self.clock, journal=self.journal)
-        self.hub.live[response_id] = log
-        self._producers[response_id] = producer
-        self._accounts[response_id] = Account(self.metrics, started, target.provider.name, target.model)
         if rules is not None:
-            self.oversight.govern(producer, admitted, rules, partial(self._producers.pop, response_id, None))
+            self.oversight.govern(producer, admitted, rules, partial(self._handed_over, producer))
+        self.hub.live[log.id] = log
+        self._producers[log.id] = producer
+        self._accounts[log.id] = Account(self.metrics, started, target.provider.name, target.model)
         if admitted.screening is not None:
             producer.announce()
             admitted.screening.when_done(partial(self._screened, producer, admitted))
@@ -236,7 +198,7 @@ class Gateway:
 
     def _screened(self, producer: Producer, admitted: Admitted, verdict: RequestVerdict) -> None:
         """The request was judged: send it, or end."""
-        if producer.log.ended:  # cancelled meanwhile
+        if producer.over:  # cancelled meanwhile
             return
         for rule, _ in verdict.escalations:
             assert admitted.rules is not None
@@ -244,9 +206,25 @@ class Gateway:
         if verdict.blocked:
             producer.announce(verdict.events)
             producer.stop(Failure(verdict.code, f"The rule {verdict.blocked!r} of the policy refused the request."))
-        else:
+            return
+        try:
             upstream = admitted.upstream or self._admission.translate(admitted, verdict.body)
+        except RequestError as error:  # with masks in it, it is no request any more
+            producer.fail(Failure(error.code, error.message))
+        except Exception as fault:
+            _logger.error("a fault in sending a request", exc_info=fault)
+            producer.fail(INTERNAL)
+        else:
             producer.start(upstream, verdict.events)
+
+    def _handed_over(self, producer: Producer) -> None:
+        self._producers.pop(producer.log.id, None)
+        producer.hand_over()
+
+    def generated(self, log: Log) -> Mapping[Place, int]:
+        """How much was read of each part of a governed response in flight (`Producer.generated`)."""
+        producer = self._producers.get(log.id)
+        return {} if producer is None else producer.generated()
 
     def cancel(self, log: Log) -> bool:
         """Stop a response. False if it had ended already."""
@@ -390,44 +368,26 @@ class Gateway:
             _logger.warning("the store accepts writes again")
 
     async def _recover(self) -> None:
-        """End what was left unfinished; what waits for a person goes on waiting."""
-        reviews = self.oversight.reviews
-        recovered = await restart.end_interrupted(self._store, self.journal, self, self.clock, reviews)
-        self.hub.live.update({log.id: log for log in recovered.waiting})
-        await reviews.recover()
-        if recovered.ended or recovered.waiting:
-            counts = fields(ended=recovered.ended, waiting=len(recovered.waiting))
-            _logger.warning("took over unfinished responses", extra=counts)
-
-    async def _sign(self) -> None:
-        await self.audit.run(self.config.audit.checkpoint_s)
+        await restart.take_over(
+            self._store, self.journal, self, self.clock, reviews=self.oversight.reviews, live=self.hub.live
+        )
 
     async def _expire(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE_S)
             keep_from = min((log.rows[0] for log in self.hub.live.values() if log.rows), default=self._store.next_row)
             try:
+                await self.oversight.sweep([producer.rules for producer in self._producers.values()])
                 count = await self._store.expire(self.clock.wall(), keep_from)
+                self.metrics.counter("headgate_expired_responses_total").inc(count)
             except Exception as fault:
                 _logger.error("expiry failed", exc_info=fault)
-                continue
-            self.metrics.counter("headgate_expired_responses_total").inc(count)
-            await self.oversight.sweep([producer.rules for producer in self._producers.values()])
 
     def _gauges(self) -> None:
         gauge = self.metrics.gauge
         gauge("headgate_open_responses", lambda: len(self._producers))
         gauge("headgate_open_streams", lambda: len(self._streams))
         gauge("headgate_readers", lambda: sum(len(log.readers) for log in self.hub.live.values()))
-
-
-def _audit_key(config: Config) -> Path | None:
-    """Where the key is that signs; None for a store that is not kept, whose key is not either."""
-    if config.audit.key_file is not None:
-        return Path(config.audit.key_file)
-    if config.store.url.startswith(SQLITE_URL):
-        return Path(config.store.url.removeprefix(SQLITE_URL) + ".audit-key.pem")
-    return None
 
 
 def _guarded(job: Callable[..., None], *arguments: float) -> None:

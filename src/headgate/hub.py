@@ -13,7 +13,7 @@ from headgate.assemble import Fold
 from headgate.clock import Clock
 from headgate.errors import RequestError
 from headgate.events import AnyEvent, Delta, Entry, PartStarted, Released, ResponseStarted, Retracted, Terminal
-from headgate.ids import is_response_id
+from headgate.ids import is_response_id, new_response_id
 from headgate.journal import Journal
 from headgate.log import Log, Observer
 from headgate.reader import PAGE_ROWS
@@ -50,6 +50,12 @@ class Hub:
         self._journal = journal
         self._observer = observer
         self._clock = clock
+
+    def new_log(self, owner: str, *, now: float, expires_at: float) -> Log:
+        """A log that is still empty. Put it into `live` before its first event."""
+        number, self._store.next_number = self._store.next_number, self._store.next_number + 1
+        record = Record(number, new_response_id(int(now * 1000)), owner, now, 0, 0, "", expires_at)
+        return Log(record, self._journal, self._observer)
 
     async def find(self, response_id: str, owner: str) -> Log:
         """The caller's log. Raises `RequestError`: ``not_found``, also for ids of others; ``expired_response``."""

@@ -80,6 +80,8 @@ class Journal:
 
     def add(self, log: Log, *, urgency: Urgency) -> None:
         """`log` has something pending. Called once per append."""
+        if self.failed is not None:  # what came before it is lost: recovery alone may go on with this log
+            return
         self._entries += 1
         if not log.dirty:
             if urgency is Urgency.LAZY:

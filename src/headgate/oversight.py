@@ -10,8 +10,9 @@ audit      what happened, provably
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from headgate.admission import Admitted
@@ -20,7 +21,7 @@ from headgate.clock import Clock
 from headgate.config import Config
 from headgate.desk import Desk
 from headgate.governance.review import HeldResponse
-from headgate.governance.ruleset import ActiveRule, Ruleset
+from headgate.governance.ruleset import ActiveRule, Problem, Ruleset
 from headgate.governance.schema import Schemas
 from headgate.governor import Governor
 from headgate.guard import Guard, Wards
@@ -34,6 +35,7 @@ from headgate.stores import Store
 from headgate.telemetry.metrics import Metrics
 from headgate.webhooks import Webhooks
 
+SQLITE_URL: Final = "sqlite:///"
 RULE_MATCHED: Final = "headgate.rule.matched"
 REVIEW_WAITS: Final = "headgate.review.waiting"
 """Types of webhook."""
@@ -48,12 +50,11 @@ class Oversight:
         self.audit = audit
         self.judges = Judges(observe=partial(_observed, metrics))
         self.webhooks = Webhooks(clock, count=lambda outcome: metrics.counter("headgate_webhooks_total", outcome).inc())
-        self.governor = Governor(config, store, clock=clock, record=journal.record, prepare=self.judges.prepare)
+        self.governor = Governor(config, store, clock=clock, record=journal.record, prepare=self._prepare)
         self.desk = Desk(hub, journal, clock)
         self.reviews = Reviews(store, clock, hub.live, on_decided=self.desk.decided, on_escalation=self._review_waits)
         self.desk.reviews = self.reviews
-        self._journal = journal
-        self._clock = clock
+        self._prepared: list[Ruleset] = []  # since the last sweep; they are about to come in force
         self._wards = Wards(
             ask=self.judges.ask,
             escalate=self.escalate,
@@ -66,22 +67,35 @@ class Oversight:
         """Find out which policies are in force, and make what they need. Raises `ConfigError`, `StoreError`."""
         stack.push_async_callback(self.webhooks.close)
         stack.push_async_callback(self.judges.close)
-        stack.push_async_callback(self.desk.close)
+        stack.push_async_callback(self.desk.settled)
         await self.governor.open()
 
-    def govern(self, producer: Producer, admitted: Admitted, rules: Ruleset, handed_over: Any) -> None:
+    def govern(self, producer: Producer, admitted: Admitted, rules: Ruleset, handed_over: Callable[[], None]) -> None:
         """Have a policy judge what a producer will say. `handed_over` is told when a person decides from there on."""
         log = producer.log
         log.hold_wait_s = rules.policy.review.hold_wait_s
         guard = Guard(
-            rules, producer, self._wards, response_id=log.id, dialect=log.provider_dialect, format=admitted.format
+            rules,
+            producer,
+            self._wards,
+            response_id=log.id,
+            dialect=log.provider_dialect,
+            format=admitted.format,
+            masks=admitted.masks,
         )
         hold = partial(self.desk.hold, log, rules, handed_over=handed_over, refuse=producer.stop)
         producer.govern(guard, hold)
 
+    async def _prepare(self, rulesets: Mapping[str, Ruleset]) -> list[Problem]:
+        problems = await self.judges.prepare(rulesets)
+        self._prepared += rulesets.values()
+        return problems
+
     async def sweep(self, in_use: Iterable[Ruleset | None]) -> None:
-        """Let go of judges that neither a policy in force nor a response in flight needs."""
-        await self.judges.keep([*self.governor.rulesets.values(), *(rules for rules in in_use if rules is not None)])
+        """Let go of judges that no policy in force, none that is about to be, and no response in flight needs."""
+        prepared, self._prepared = self._prepared, []
+        used = [rules for rules in in_use if rules is not None]
+        await self.judges.keep([*self.governor.rulesets.values(), *prepared, *used])
 
     def escalate(self, response_id: str, rules: Ruleset, rule: ActiveRule) -> None:
         """Tell whom the policy names that a rule matched; never the text."""
@@ -102,3 +116,12 @@ class Oversight:
 
 def _observed(metrics: Metrics, detector: str, outcome: str, seconds: float) -> None:
     metrics.histogram("headgate_judge_seconds", detector, outcome).observe(seconds)
+
+
+def audit_key_file(config: Config) -> Path | None:
+    """Where the key is that signs; None for a store that is not kept, whose key is not either."""
+    if config.audit.key_file is not None:
+        return Path(config.audit.key_file)
+    if config.store.url.startswith(SQLITE_URL):
+        return Path(config.store.url.removeprefix(SQLITE_URL) + ".audit-key.pem")
+    return None

@@ -10,52 +10,45 @@ Invariant: whatever happens, the log gets exactly one terminal, and the provider
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from headgate.brake import Brake
 from headgate.clock import Clock
 from headgate.config import Route
-from headgate.dialects import Decoder
-from headgate.endings import Ending, closing
+from headgate.endings import INTERNAL, UNREAD, UNVERIFIED, Ending, overdue
 from headgate.errors import Failure
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
     AttemptEnded,
     AttemptStarted,
-    ChoiceDone,
     Delta,
-    Reason,
+    Released,
     ResponseStarted,
     Status,
-    Terminal,
     Usage,
 )
+from headgate.finish import finish
 from headgate.governance.ruleset import Ruleset
 from headgate.guard import Guard, Holding
 from headgate.journal import Journal
-from headgate.lifecycle import LifecycleError, terminal_status
+from headgate.lifecycle import LifecycleError
 from headgate.log import Log
+from headgate.positions import Place
+from headgate.reading import Reading
 from headgate.request import UpstreamRequest
 from headgate.routing import Target
+from headgate.tally import Tally
 from headgate.telemetry.logs import fields, logger
-from headgate.tokens import estimate
 from headgate.upstream import Call
 
-ERROR_BYTES_MAX: Final = 64 * 1024
-"""Of an HTTP error answer; what is beyond is an error page."""
 TICK_S: Final = 0.05
 """How often deadlines are looked at; they are tens of seconds."""
 NEVER: Final = float("inf")
-ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
-"""Of a provider's answer to one request: far beyond any model, short of what would fill a disk unseen."""
 
 _NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
 """Events that come without anything for a reader: a provider that sends only these has stalled."""
-
-_CUT: Final = frozenset({Reason.LENGTH, Reason.CONTENT_FILTER})
-"""Reasons that leave an answer unfinished."""
 
 _logger = logger("producer")
 
@@ -64,26 +57,22 @@ class Producer:
     """One response on its way into its log. `start` it once; `cancel` it any time."""
 
     __slots__ = (
+        "_abandoned",
         "_attempt_over",
         "_brake",
         "_call",
         "_clock",
-        "_decoder",
-        "_error_body",
         "_guard",
-        "_headers",
         "_journal",
         "_loop",
         "_muted",
         "_on_hold",
         "_phase",
-        "_reasons",
-        "_received",
+        "_reading",
         "_started",
-        "_status",
-        "_unseen_bytes",
-        "_usage",
+        "_tally",
         "deadline",
+        "is_handed_over",
         "log",
         "route",
         "target",
@@ -91,14 +80,7 @@ class Producer:
     )
 
     def __init__(
-        self,
-        log: Log,
-        started: ResponseStarted,
-        *,
-        route: Route,
-        target: Target,
-        clock: Clock,
-        journal: Journal,
+        self, log: Log, started: ResponseStarted, *, route: Route, target: Target, clock: Clock, journal: Journal
     ) -> None:
         self.log = log
         self.target = target
@@ -108,23 +90,21 @@ class Producer:
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._call: Call | None = None
-        self._decoder: Decoder | None = None
-        self._status = 0
-        self._headers: dict[str, str] = {}
-        self._error_body = b""
-        self._received = 0
-        self._reasons: list[ChoiceDone] = []
-        self._usage: Usage | None = None
+        self._reading = Reading(target.dialect, attempt=1, choices=started.choices)
+        self._tally = Tally(started.input_tokens_estimate)
         self._muted = False
-        self._unseen_bytes = 0  # of text that came after `mute`
+        self._abandoned = False
         self._brake: Brake | None = None  # once it was needed
         self._guard: Guard | None = None
         self._on_hold: Callable[[Holding], None] | None = None
         self._attempt_over: AttemptEnded | None = None  # the provider is done; what it said is being judged
         self._phase = "connect"
+        self.is_handed_over = False
+        """The answer is on its way to whoever decides about it: nothing here ends it any more but a cancel."""
+        total_s = route.timeouts.total_s
         self.deadline = NEVER
         """When `tick` is due, as the loop's time; `total_deadline` as well."""
-        self.total_deadline = NEVER
+        self.total_deadline = NEVER if total_s is None else self._loop.time() + total_s
 
     # the outside
 
@@ -143,9 +123,20 @@ class Producer:
         """A person will decide: readers may leave without ending it."""
         return self._guard is not None and self._guard.holding
 
+    @property
+    def over(self) -> bool:
+        """Nothing may be appended any more."""
+        return self._abandoned or self.log.ended
+
+    def generated(self) -> Mapping[Place, int]:
+        """Where something judges what is said: how much of each part was read (its watermark), by choice and part."""
+        return {} if self._guard is None else self._guard.generated()
+
     def announce(self, events: Sequence[AnyEvent] = ()) -> None:
-        """Append the beginning of the log, where the request is not sent at once, or not at all."""
-        self.log.append([self._started, *events], self._clock.monotonic_ns())
+        """Append the beginning of the log, where the request is not sent at once, or not at all; and what is said of it."""
+        beginning = events if self.log.last_seq else [self._started, *events]
+        if beginning:
+            self.log.append(beginning, self._clock.monotonic_ns())
 
     def start(self, request: UpstreamRequest, events: Sequence[AnyEvent] = ()) -> None:
         """Send the request, and append the beginning of the log, with what was said of the request.
@@ -156,22 +147,19 @@ class Producer:
         attempt = AttemptStarted(1, target.provider.name, target.dialect.name, target.model, request.dropped)
         beginning = [*events, attempt] if self.log.last_seq else [self._started, *events, attempt]
         self.log.append(beginning, self._clock.monotonic_ns(), lazy=True)
-        timeouts = self.route.timeouts
-        if timeouts.total_s is not None:
-            self.total_deadline = self._loop.time() + timeouts.total_s
-        self._call = target.pool.post(request, model=target.model, handler=self, connect_s=timeouts.connect_s)
+        connect_s = self.route.timeouts.connect_s
+        self._call = target.pool.post(request, model=target.model, handler=self, connect_s=connect_s)
 
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
-        if not self.log.ended:
+        if not self.over:
             self._drop_call()
-            self._end(
-                AttemptEnded(self.log.open_attempt, "cancelled"), Ending(Status.CANCELLED, Failure(code, message))
-            )
+            ended = AttemptEnded(self.log.open_attempt, "cancelled")
+            self._end(ended, Ending(Status.CANCELLED, Failure(code, message)))
 
     def interrupt(self) -> None:
         """The gateway stops: the log ends as failed, and may be asked for again."""
-        self._fail(Failure("interrupted", "The gateway stopped while the response was in flight."))
+        self.fail(Failure("interrupted", "The gateway stopped while the response was in flight."))
 
     def mute(self) -> None:
         """Read the provider's answer to its end for its usage, but deliver nothing more of it (``drain``)."""
@@ -179,7 +167,13 @@ class Producer:
 
     def abandon(self) -> None:
         """The store failed: let go of the provider without another event. Recovery writes the terminal."""
+        self._abandoned = True
         self._drop_call()
+        self._dismiss()
+
+    def hand_over(self) -> None:
+        """Somebody else ends the log from here on."""
+        self._dismiss()
 
     # upstream.Handler
 
@@ -187,65 +181,44 @@ class Producer:
         self._enter("first_token", self.route.timeouts.first_token_s)
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
-        self._status, self._headers = status, headers
-        if not 200 <= status < 300:
-            return
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        make = {
-            "text/event-stream": self.target.dialect.stream_decoder,
-            "application/json": self.target.dialect.whole_decoder,
-        }.get(media_type)
-        if headers.get("content-encoding", "identity") != "identity":
-            self._fail(
-                Failure("upstream_malformed", "The provider compressed its answer although it was asked not to.")
-            )
-        elif make is None:
-            self._fail(Failure("upstream_malformed", f"The provider answered with {media_type or 'no content type'}."))
-        else:
-            self._decoder = make(attempt=self.log.open_attempt, choices=self._started.choices)
+        failure = self._reading.head(status, headers)
+        if failure is not None:
+            self.fail(failure)
 
     def on_body(self, data: bytes) -> None:
-        self._received += len(data)
         if self._call is None:  # the log has ended
             return
-        if self._decoder is None:
-            if len(self._error_body) < ERROR_BYTES_MAX:
-                self._error_body += data
-            return
-        if self._received > ANSWER_BYTES_MAX:
-            self._fail(Failure("upstream_too_large", "The provider's answer is over the limit."))
-            return
-        events = self._decoder.feed(data)
+        reading = self._reading
+        events = reading.feed(data)
         if events:
             self._progress(events)
-        if not self._decoder.settled:
+        if not reading.settled:
             return
-        if self._decoder.failure is not None:
-            self._fail(self._decoder.failure)
-        elif self._decoder.ended:
+        if reading.failure is not None:
+            self.fail(reading.failure)
+        elif reading.ended:
             self.on_end()
-        elif self._decoder.finished and self._phase != "linger":
+        elif reading.finished and self._phase != "linger":
             self._enter("linger", self.route.timeouts.linger_s)
 
     def on_end(self) -> None:
-        if self.log.ended:
+        if self.over:
             return
-        if self._decoder is None:
-            self._fail(self.target.dialect.read_failure(self._status, self._headers, self._error_body))
-            return
-        events = self._decoder.finish()
+        reading = self._reading
+        events = reading.finish()
         if events:
             self._progress(events)
-        if self._decoder.failure is not None:
-            self._fail(self._decoder.failure)
-        elif not self.log.ended:
+        failure = reading.failure or reading.refusal
+        if failure is not None:
+            self.fail(failure)
+        elif not self.over:
             self._complete()
 
     def on_failed(self, failure: Failure) -> None:
-        if self._decoder is not None and self._decoder.finished:
+        if self._reading.finished:
             self.on_end()  # the answer was whole; what broke came after it
         else:
-            self._fail(failure)
+            self.fail(failure)
 
     # what follows
 
@@ -256,16 +229,11 @@ class Producer:
             self.deadline = self._loop.time() + self.route.timeouts.stall_s
             self._deliver(events)
             return
-        for event in events:
-            if type(event) is ChoiceDone:
-                self._reasons.append(event)
-            elif type(event) is Usage:
-                self._usage = event
+        self._tally.note(events)
         if self._phase != "linger" and (len(events) > 1 or first not in _NO_PROGRESS):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
-            self._unseen_bytes += sum([len(event.text.encode()) for event in events if type(event) is Delta])
-            events = [event for event in events if type(event) is Usage]
+            events = self._tally.unseen(events)
         if events:
             self._deliver(events, lazy=first is AttemptDescribed and len(events) == 1)
 
@@ -281,53 +249,47 @@ class Producer:
         guard.attend()
 
     def _append(self, events: list[AnyEvent], *, lazy: bool = False) -> None:
+        if self.over:
+            return
         try:
             self.log.append(events, self._clock.monotonic_ns(), lazy=lazy)
         except LifecycleError as error:
             _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
-            self._fail(Failure("internal", "A fault in the gateway ended the response."))
+            if self._guard is None:
+                self.fail(INTERNAL)
+            else:
+                self._guard.broke(error)
             return
         if self._journal.congested and self._call is not None:
             self._slow(self._call).press()
 
     def _slow(self, call: Call) -> Brake:
-        if self._brake is None:
-            self._brake = Brake(call, self._journal)
+        self._brake = self._brake or Brake(call, self._journal, self._count_anew)
         return self._brake
 
     def _complete(self) -> None:
-        if self._call is not None:
-            self._call.release()
-            self._call = None
-            self._brake = None
-        attempt = AttemptEnded(self.log.open_attempt, "ok", self._status)
-        if self._muted:
-            failure = Failure("disconnected", "Every reader went away; the answer was read to its end for its usage.")
-            self._end(attempt, Ending(Status.CANCELLED, failure))
-            return
-        ending = Ending(terminal_status([done.reason for done in self._reasons]))
-        if self._guard is None:
+        if (call := self._let_go()) is not None:
+            call.release()
+        attempt = AttemptEnded(self.log.open_attempt, "ok", self._reading.status)
+        ending = Ending(Status.CANCELLED, UNREAD) if self._muted else self._tally.ending
+        if self._muted or self._guard is None:
             self._end(attempt, ending)
             return
         self.deadline = NEVER
         self._attempt_over = attempt
-        self._guard.conclude(ending, [done.choice for done in self._reasons if done.reason in _CUT])
-        if not self.log.ended and self.log.open_attempt:  # it takes a while: what the provider did is known already
+        self._guard.conclude(ending, self._tally.cut)
+        if not self.over and self.log.open_attempt:  # it takes a while: what the provider did is known already
             self._append(self._closed_attempt(attempt, ending))
 
     # guard.Course
 
     def append(self, events: Sequence[AnyEvent]) -> None:
-        """What became free while the provider was not saying anything."""
         self._append(list(events))
 
     def throttle(self, slower: bool) -> None:
         """Whether so much waits for verdicts that the provider has to wait as well."""
         if self._call is not None and (slower or self._brake is not None):
-            brake = self._slow(self._call)
-            brake.slower = slower
-            if slower:
-                brake.press()
+            self._slow(self._call).wait(slower)
 
     def settle(self, ending: Ending) -> None:
         """Everything was judged: the log ends like this."""
@@ -336,9 +298,9 @@ class Producer:
 
     def stop(self, failure: Failure) -> None:
         """The policy ends it now."""
-        if not self.log.ended:
+        if not self.over:
             self._drop_call()
-            attempt = self._attempt_over or AttemptEnded(self.log.open_attempt, "cancelled", self._status)
+            attempt = self._attempt_over or AttemptEnded(self.log.open_attempt, "cancelled", self._reading.status)
             self._end(attempt, Ending(Status.BLOCKED, failure))
 
     def hold(self, holding: Holding) -> None:
@@ -346,55 +308,68 @@ class Producer:
         assert self._attempt_over is not None
         if self.log.open_attempt:
             self._append(self._closed_attempt(self._attempt_over, holding.ending))
-        if self._on_hold is not None and not self.log.ended:
+        if self._on_hold is not None and not self.over:
+            self.is_handed_over = True
+            self.total_deadline = NEVER
             self._on_hold(holding)
 
-    def _fail(self, failure: Failure) -> None:
-        if self.log.ended:
+    def vouch(self, unverified: Sequence[Place]) -> None:
+        """Say how far the log is verified, if that has grown: readers that cannot take text back wait for it."""
+        positions = self.log.positions
+        if positions is not None and not self.over:
+            upto = positions.verified(unverified, self.log.last_seq)
+            if upto > positions.verified_seq:
+                self._append([Released(upto)])
+
+    def retracted(self) -> Mapping[int, int]:
+        """Choice -> code points of it that were taken back so far."""
+        return self.log.positions.retracted if self.log.positions is not None else {}
+
+    # the end
+
+    def fail(self, failure: Failure) -> None:
+        """Something broke: end it."""
+        if self.over:
             return
         self._drop_call()
         if self._guard is not None:
             failure = self._guard.judge_failure(failure)
-        ended = AttemptEnded(self.log.open_attempt, failure.code, self._status, failure.message)
+        ended = AttemptEnded(self.log.open_attempt, failure.code, self._reading.status, failure.message)
         status = Status.EXPIRED if failure.code == "deadline_exceeded" else Status.FAILED
         self._end(ended, Ending(status, failure))
 
     def _end(self, attempt: AttemptEnded, ending: Ending) -> None:
-        """Close the attempt and the log."""
-        if self._guard is not None:
-            self._guard.close()
-        events = self._closed_attempt(attempt, ending) if self.log.open_attempt else []
-        events.append(self._closing(ending))
-        try:
-            self.log.append(events, self._clock.monotonic_ns())
-        except LifecycleError as error:
-            _logger.error("illegal end", extra=fields(response=self.log.id, error=str(error)))
-            if self.log.ended:
-                return
-            fault = Ending(Status.FAILED, Failure("internal", "A fault in the gateway ended the response."))
-            self.log.append([self._closing(fault)], self._clock.monotonic_ns())
+        """Take back what nobody has passed, close the attempt and the log."""
+        events: list[AnyEvent] = []
+        guard, positions = self._guard, self.log.positions
+        if guard is not None and positions is not None:
+            events += positions.retractions(guard.unpassed(), UNVERIFIED)
+        self._dismiss()
+        if self.log.open_attempt:
+            events += self._closed_attempt(attempt, ending)
+        finish(self.log, events, ending, self._clock, guarded=guard is not None)
 
     def _closed_attempt(self, attempt: AttemptEnded, ending: Ending) -> list[AnyEvent]:
         """The end of the attempt, and what it used, where the provider has not said that."""
-        usage = self._usage or self._estimated_usage(ending.status)
-        known, self._usage = self._usage, usage
-        return [attempt] if usage is None or known is not None else [attempt, usage]
+        return [attempt, *self._tally.last_usage(ending.status, self.log.released_bytes)]
 
-    def _closing(self, ending: Ending) -> Terminal:
-        return closing(ending, sha256=self.log.digest(), ended_at=int(self._clock.wall()))
-
-    def _estimated_usage(self, status: Status) -> Usage | None:
-        """Nothing is estimated for a request that the provider never began to answer."""
-        output_bytes = self.log.released_bytes + self._unseen_bytes
-        if not output_bytes and not status.successful:
-            return None
-        return Usage(self._started.input_tokens_estimate, estimate(output_bytes), estimated=True)
+    def _let_go(self) -> Call | None:
+        """The call, which is nothing to us any more."""
+        call, self._call = self._call, None
+        if self._brake is not None:
+            self._brake.let_go()
+            self._brake = None
+        return call
 
     def _drop_call(self) -> None:
-        if self._call is not None:
-            self._call.abort()
-            self._call = None
-            self._brake = None
+        if (call := self._let_go()) is not None:
+            call.abort()
+
+    def _dismiss(self) -> None:
+        """The guard is done; it holds this object, and the text."""
+        if self._guard is not None:
+            self._guard.close()
+        self._guard = self._on_hold = None
 
     # deadlines
 
@@ -402,17 +377,18 @@ class Producer:
         self._phase = phase
         self.deadline = self._loop.time() + seconds
 
+    def _count_anew(self) -> None:
+        """The provider was kept waiting: its silence counts from now on."""
+        if self.deadline != NEVER:
+            self._enter(self._phase, getattr(self.route.timeouts, f"{self._phase}_s"))
+
     def tick(self, now: float) -> None:
         """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
         if self.total_deadline <= min(now, self.deadline):
-            self._fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
+            self.fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
         elif now < self.deadline or (self._brake is not None and self._brake.pressed):
             pass
         elif self._phase == "linger":
             self.on_end()
-        elif self._phase == "first_token":
-            seconds = self.route.timeouts.first_token_s
-            self._fail(Failure("upstream_first_token_timeout", f"The provider sent no token within {seconds:g} s."))
         else:
-            seconds = self.route.timeouts.stall_s
-            self._fail(Failure("upstream_stalled", f"The provider made no progress for {seconds:g} s."))
+            self.fail(overdue(self._phase, self.route.timeouts))

@@ -1,8 +1,9 @@
 """What a crash, or a store that failed, left behind: logs without a terminal. They are ended honestly.
 
 The rule (PROTOCOL.md section 9): nobody had been shown a success, so none is made up, even if the last choice was
-done; the answer so far stays, is marked as failed, and may be asked for again. A log that waits for a person goes on
-waiting; one whose reviewer has decided is ended as decided.
+done; the answer so far stays, but for text of which the log does not say that it is verified where it may be taken
+back; it is marked as failed, and may be asked for again. A log that waits for a person goes on waiting; one whose
+reviewer has decided is ended as decided.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from headgate.clock import Clock
-from headgate.endings import Ending, closing
+from headgate.endings import Ending
 from headgate.errors import CODES, Failure
 from headgate.events import AnyEvent, AttemptEnded, Held, ResponseStarted, Status, Usage
+from headgate.finish import finish, taken_back
 from headgate.journal import Journal
-from headgate.lifecycle import LifecycleError
 from headgate.log import Log, Observer
 from headgate.reviews import Reviews
 from headgate.stores import Store
@@ -22,7 +23,6 @@ from headgate.telemetry.logs import fields, logger
 from headgate.tokens import estimate
 
 INTERRUPTED = Failure("interrupted", CODES["interrupted"].meaning)
-FAULT = Ending(Status.FAILED, Failure("internal", "A fault in the gateway ended the response."))
 
 _logger = logger("restart")
 
@@ -55,7 +55,7 @@ async def end_interrupted(
                     review_id = event.review or review_id
         fate = await reviews.fate(log.id, review_id) if review_id else None
         if fate is None:
-            log.append(_ending(log, usage, input_tokens, ended_at=int(clock.wall())), clock.monotonic_ns())
+            finish(log, _last_events(log, usage, input_tokens), Ending(Status.FAILED, INTERRUPTED), clock)
         elif fate.outcome is None:
             waiting.append(log)
         else:
@@ -65,25 +65,22 @@ async def end_interrupted(
     return Recovered(len(unfinished) - len(waiting), waiting)
 
 
-def finish(log: Log, events: list[AnyEvent], ending: Ending, clock: Clock) -> None:
-    """Append these events and the terminal, whose digest counts them; both go into one commit."""
-    now = clock.monotonic_ns()
-    try:
-        if events:
-            log.append(events, now)
-    except LifecycleError as error:
-        _logger.error("illegal event after a review", extra=fields(response=log.id, error=str(error)))
-        ending = FAULT
-    if log.open_attempt:
-        log.append([AttemptEnded(log.open_attempt, "ok" if ending is not FAULT else "internal")], now)
-    log.append([closing(ending, sha256=log.digest(), ended_at=int(clock.wall()))], now)
-
-
-def _ending(log: Log, usage: Usage | None, input_tokens: int, *, ended_at: int) -> list[AnyEvent]:
-    events: list[AnyEvent] = []
+def _last_events(log: Log, usage: Usage | None, input_tokens: int) -> list[AnyEvent]:
+    events = taken_back(log)
     if log.open_attempt:
         events.append(AttemptEnded(log.open_attempt, INTERRUPTED.code))
     if usage is None and log.released_bytes:
         events.append(Usage(input_tokens, estimate(log.released_bytes), estimated=True))
-    events.append(closing(Ending(Status.FAILED, INTERRUPTED), sha256=log.digest(), ended_at=ended_at))
     return events
+
+
+async def take_over(
+    store: Store, journal: Journal, observer: Observer, clock: Clock, *, reviews: Reviews, live: dict[str, Log]
+) -> None:
+    """End what was left unfinished; what waits for a person goes on waiting, in `live`."""
+    recovered = await end_interrupted(store, journal, observer, clock, reviews)
+    live.update({log.id: log for log in recovered.waiting})
+    await reviews.recover()
+    if recovered.ended or recovered.waiting:
+        counts = fields(ended=recovered.ended, waiting=len(recovered.waiting))
+        _logger.warning("took over unfinished responses", extra=counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import pairwise
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -171,3 +172,19 @@ def test_model_names() -> None:
     assert parse("gemini/bench-t2-r0") == Model("bench-t2-r0", 2, 0)
     with pytest.raises(ValueError, match="bench-t"):
         parse("gpt-5")
+
+
+def test_prose_may_be_cut_anywhere_but_is_to_be_the_same() -> None:
+    model = parse("bench-t7-r0-prose")
+    assert (model.prose, model.stamped) == (True, False)
+    wire = WIRES[CHAT]
+    tokens = [wire.token(model, index) for index in range(model.tokens)]
+    ends = [wire.opening(model), wire.closing(model, usage=True)]
+    assert problems(b"".join([ends[0], *tokens, ends[1]]), model=model) == ""
+    merged = tokens[2].replace(_content(model.token(2)), _content(model.token(2) + model.token(3)))
+    assert problems(b"".join([ends[0], *tokens[:2], merged, *tokens[4:], ends[1]]), model=model) == ""
+    assert "another one" in problems(b"".join([ends[0], *tokens[:3], *tokens[4:], ends[1]]), model=model)
+
+
+def _content(text: str) -> bytes:
+    return b'"content":%b' % msgspec.json.encode(text)

@@ -32,6 +32,15 @@ def test_quick_comparison_of_dialects_finds_every_answer_right() -> None:
     assert "wrong answers" not in done.stdout
 
 
+def test_quick_comparison_of_policies_finds_every_answer_right_and_every_text_linear() -> None:
+    done = run("--quick", "--policies", "--scenario", "whole")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "whole, English prose" in done.stdout
+    assert "held back after a token" in done.stdout
+    assert "is not linear" not in done.stdout
+    assert "wrong answers" not in done.stdout
+
+
 def test_scenario_that_does_not_exist_is_refused_with_those_that_do() -> None:
     done = run("--scenario", "storm")
     assert done.returncode == 2

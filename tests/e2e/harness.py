@@ -174,9 +174,10 @@ class GatewayProcess:
         return [str(headgate), "serve", str(self._config), "--host", HOST, "--port", str(self.port)]
 
     def _environment(self) -> dict[str, str]:
-        """Ours, without provider keys: a test never reaches for the internet."""
+        """Ours, without provider keys: a test never reaches for the internet. Modules are found in its directory, too."""
         kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_BASE_URL"))}
-        return {**kept, "PYTHONUNBUFFERED": "1"}
+        path = os.pathsep.join(filter(None, (str(self.directory), os.environ.get("PYTHONPATH"))))
+        return {**kept, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
 
     def _start_somewhere(self) -> None:
         for port in _free_ports():

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from headgate.dialects.headgate import event_object
 from headgate.events import Entry, Terminal
@@ -79,11 +79,11 @@ def frame(seq: int, shown: dict[str, object]) -> bytes:
 
 
 @asynccontextmanager
-async def photographed(url: str, directory: Path) -> AsyncIterator[tuple[Gateway, Camera]]:
+async def photographed(url: str, directory: Path, **options: Any) -> AsyncIterator[tuple[Gateway, Camera]]:
     """A gateway on a SQLite file in `directory`, with a camera on it."""
     live = directory / "live"
     live.mkdir()
-    opened = Gateway(settings(url, store=f"sqlite:///{live}/{FILES[0]}"))
+    opened = Gateway(settings(url, store=f"sqlite:///{live}/{FILES[0]}", **options))
     await opened.open()
     camera = Camera(live, directory / "snapshots")
     observe = opened.journal._on_commit_seconds
@@ -102,9 +102,9 @@ async def photographed(url: str, directory: Path) -> AsyncIterator[tuple[Gateway
 
 
 @asynccontextmanager
-async def reopened(directory: Path) -> AsyncIterator[Gateway]:
+async def reopened(directory: Path, **options: Any) -> AsyncIterator[Gateway]:
     """A fresh gateway on the files of a snapshot."""
-    async with Gateway(settings(NOWHERE, store=f"sqlite:///{directory}/{FILES[0]}")) as opened:
+    async with Gateway(settings(NOWHERE, store=f"sqlite:///{directory}/{FILES[0]}", **options)) as opened:
         yield opened
 
 

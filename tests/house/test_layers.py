@@ -17,11 +17,11 @@ LAYERS: Final = {
     # What everything may know.
     "values": "__init__ events request prompt errors ids section policies config places",
     # Decides; never waits, never looks at a clock, touches nothing outside.
-    "core": "stage sse lifecycle assemble delivery endings positions recovery seam configfile models context tokens merkle "
-    "receipts dialects governance",
+    "core": "stage sse lifecycle assemble delivery endings positions tally reading recovery seam configfile models "
+    "context tokens merkle receipts dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream fetch brake producer guard screening desk "
-    "judges governor reviews audit webhooks restart stores telemetry api",
+    "finish judges governor reviews audit webhooks restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
     "entry": "__main__ gateway admission oversight routing app channel protocol server cli commands",
     # Beside the gateway: uses it, or stands in for a provider or a client.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations, product
+from random import Random
 from typing import Final
 
 import pytest
@@ -168,3 +169,45 @@ def test_longer_texts_in_random_cuts(sources: list[Source], texts: list[str], da
             at = sorted(data.draw(st.sets(st.integers(1, len(text) - 1), max_size=12)))
             cut = [text[a:b] for a, b in zip([0, *at], [*at, len(text)], strict=True)]
             assert stream(automaton, cut) == expected
+
+
+@settings(max_examples=share(10_000))
+@given(POLICIES, st.lists(st.text("aab1-_", max_size=12), min_size=1, max_size=4))
+def test_automaton_within_an_alphabet_gives_the_same_for_texts_of_it(sources: list[Source], texts: list[str]) -> None:
+    automaton = Automaton(sources)
+    for text in texts:
+        assert scan(automaton.within("ab1-_"), text) == scan(automaton, text)
+
+
+@settings(max_examples=share(5_000))
+@given(POLICIES, st.lists(TEXTS, min_size=2, max_size=4), st.integers(0, 200), st.randoms(use_true_random=False))
+def test_texts_that_are_read_by_turns_do_not_disturb_each_other(
+    sources: list[Source], texts: list[str], kept_max: int, random: Random
+) -> None:
+    automaton = Automaton(sources, work_kept_max=kept_max)
+    scanners = [Scanner(automaton) for _ in texts]
+    given_back: list[list[str | list[str | Found]]] = [[] for _ in texts]
+    at = [0] * len(texts)
+    while any(at[one] < len(text) for one, text in enumerate(texts)):
+        one = random.randrange(len(texts))
+        size = random.randint(1, 4)
+        given_back[one].append(scanners[one].feed(texts[one][at[one] : at[one] + size]))
+        at[one] += size
+    for text, scanner, given_ in zip(texts, scanners, given_back, strict=True):
+        assert pieces([*given_, scanner.finish()]) == redact(sources, text)
+
+
+ESCAPED: Final = [
+    Source(patterns=("(?<![0-9A-Za-z])1{2,4}(?![0-9])",), escapes=True, check=even),
+    Source(patterns=("(?<![ab])b{1,3}@b", "[ab]@"), escapes=True),
+    Source(patterns=(r"nb+1?", r"\\\\"), terms=["1n", "\\a"]),
+]
+
+
+@settings(max_examples=share(10_000))
+@given(st.lists(st.sampled_from(ESCAPED), min_size=1, max_size=3), st.text("\\\\nnb11@ a\u200b", max_size=12))
+def test_every_split_of_a_text_with_escapes_gives_the_same(sources: list[Source], text: str) -> None:
+    automaton = Automaton(sources)
+    expected = pieces([scan(automaton, text)])
+    for split in splits(text):
+        assert stream(automaton, split) == expected, split

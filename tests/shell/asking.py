@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 from headgate.config import Config, OnDisconnect, Provider, Route, Server, StoreSection, Timeouts
 from headgate.events import AttemptEnded, ChoiceDone, Entry, Terminal, Usage
 from headgate.gateway import Gateway
 from headgate.log import Log
+from headgate.policies import Policy
 from headgate.request import CreateRequest
 from tests.shell.scene import Watcher, until
+
+GOVERNED: Final = "governed"
+"""Name of the policy that a test gives."""
 
 
 def settings(
@@ -23,21 +27,26 @@ def settings(
     retention_s: float = 86_400.0,
     commit_after_s: float = 10.0,
     streaming: bool = True,
+    policy: Policy | None = None,
+    dialect: str = "openai-chat",
     **timeouts: float,
 ) -> Config:
     """One provider, one route, timeouts of tens of milliseconds where a test waits for them."""
+    known = {"name": "p", "base_url": url, "streaming": streaming, "dialect": dialect}
     route = Route(
         model="*",
         to=["p/*"],
         on_disconnect=on_disconnect,
         grace_s=grace_s,
+        policy="none" if policy is None else GOVERNED,
         timeouts=Timeouts(**timeouts),
     )
     return Config(
         server=Server(commit_after_s=commit_after_s),
         store=StoreSection(url=store, retention_s=retention_s),
-        providers=[Provider(name="p", base_url=url, streaming=streaming)],
+        providers=[Provider.model_validate(known)],
         routes=[route],
+        policies={} if policy is None else {GOVERNED: policy},
     )
 
 

@@ -49,7 +49,12 @@ async def shown(gateway: Gateway, log: Log) -> Answer:
     fold, timeline = await gateway.hub.fold(log)
     if fold.started is None:  # the store failed before its beginning was safe, or somebody else has just deleted it
         raise store_unavailable() if log.terminal is None else RequestError("not_found", MISSING)
-    known = response_object(fold, first_output_ms=timeline.first_output_ms, duration_ms=timeline.duration_ms)
+    known = response_object(
+        fold,
+        first_output_ms=timeline.first_output_ms,
+        duration_ms=timeline.duration_ms,
+        generated=gateway.generated(log),
+    )
     headers = (("content-type", "application/json"), ("headgate-response-id", log.id), ("cache-control", "no-store"))
     return Answer(200, headers, msgspec.json.encode(known))
 

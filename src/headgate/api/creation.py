@@ -175,7 +175,11 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
         if reader.lost:
             return
         fold, terminal = reader.fold, log.terminal
-        answer = whole(dialect, log, fold, terminal) if terminal is not None else pending(dialect, log, fold)
+        answer = (
+            whole(dialect, log, fold, terminal)
+            if terminal is not None
+            else pending(dialect, log, fold, mount=exchange.mount)
+        )
         await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
     except Broken:
         raise _broken(exchange) from None
@@ -183,12 +187,11 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
         leave(gateway, log, reader, resumable=resumable)
 
 
-def pending(dialect: ClientDialect, log: Log, fold: Fold) -> Answer:
-    """A person has to decide first: where the answer will be (RFC 9110, section 15.3.3)."""
+def pending(dialect: ClientDialect, log: Log, fold: Fold, *, mount: str = "") -> Answer:
+    """A person has to decide first: where the answer will be (RFC 9110, section 15.3.3). `mount` is where this app is."""
     assert fold.started is not None
     headers = [("content-type", "application/json"), ("headgate-response-id", log.id)]
-    # Relative to the endpoint the request went to, wherever this app is mounted, would depend on the dialect's path.
-    headers += [("location", f"/v1/responses/{log.id}"), ("retry-after", str(PENDING_RETRY_S))]
+    headers += [("location", f"{mount}/v1/responses/{log.id}"), ("retry-after", str(PENDING_RETRY_S))]
     return Answer(202, tuple(headers), dialect.pending(fold.started))
 
 

@@ -64,6 +64,7 @@ class Exchange:
         "_send",
         "_watcher",
         "method",
+        "mount",
         "path",
         "started",
         "status",
@@ -73,6 +74,8 @@ class Exchange:
         self.path = path
         """Path below the place this app is mounted at."""
         self.method: str = scope["method"]
+        self.mount: str = scope.get("root_path", "")
+        """Path of that place, without a slash at its end; empty for the root."""
         self.started = False
         """The status line has left."""
         self.status = 0

@@ -36,7 +36,7 @@ class Actions:
         self.stopped: Stop | None = None
         self.escalations: list[ActiveRule] = []
         self.outlet = outlet
-        self._masks = masks
+        self.masks = masks
         self._dry = dry
         self._before_stop = before_stop
 
@@ -55,7 +55,7 @@ class Actions:
     def mask(self, rule: ActiveRule, value: str) -> str:
         """What stands in place of a value."""
         self._escalate(rule)
-        return self._masks.of(rule, value)
+        return self.masks.of(rule, value)
 
     def masked(self, part: Part, rule: ActiveRule, start: int, end: int, mask: str) -> Governance:
         """The record of a mask; it goes out before the delta that holds it."""

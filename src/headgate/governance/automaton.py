@@ -13,6 +13,7 @@ An automaton is shared by all responses of a policy. It only ever grows by what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from typing import Final, NamedTuple
 
 from headgate.governance.folding import ZERO_WIDTH, readings
@@ -45,6 +46,8 @@ class Source(NamedTuple):
     words: bool = True
     """Terms match only where neither side is a letter, a digit or `_`; not for scripts without spaces."""
     ignore_case: bool = False
+    escapes: bool = False
+    """Matches may stand right behind an escape such as ``\\n``, which is no part of them; no pattern begins with one."""
     check: Check | None = None
     """Whether a match is one; pure. Gets the text as it stood. None: it is not, and no shorter one from there is."""
 
@@ -77,12 +80,14 @@ class Arrival(NamedTuple):
 class State:
     """What can still become a match, and what is worked out about what comes next."""
 
-    __slots__ = ("before", "generations", "memo", "steps")
+    __slots__ = ("before", "ends", "generations", "memo", "steps")
 
     def __init__(self, generations: tuple[Generation, ...], before: int) -> None:
         self.generations = generations
         self.before = before
         """What is known of the last character, as far as the beginning of a match asks."""
+        self.ends: tuple[Mark, ...] | None = None
+        """The matches that the end of the text makes, once that is worked out."""
         self.steps: dict[str | Kind, Step] = {}
         self.memo: dict[str, Jump] = {}
         """The scanner's: where whole short texts lead."""
@@ -116,6 +121,7 @@ class Automaton:
         """Raises `PatternError`."""
         self._work_kept_max = work_kept_max
         self.checks: tuple[Check | None, ...] = tuple(source.check for source in sources)
+        self.escapes: tuple[bool, ...] = tuple(source.escapes for source in sources)
         self._net = Net()
         self._lists: list[TermList] = []
         self._list_rules: list[tuple[int, int | None]] = []
@@ -131,6 +137,11 @@ class Automaton:
             frozenset().union(*(terms.alphabet for terms in self._lists if terms.ignore_case is ignore_case))
             for ignore_case in (False, True)
         ]
+        self._within: dict[str, Automaton] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing is worked out yet."""
         self._kinds: dict[str, Kind] = {}
         self._kind_of: dict[tuple[int, tuple[str, ...], tuple[str, ...]], Kind] = {}
         """Never forgotten: there are no more than sets and terms can tell apart."""
@@ -143,9 +154,21 @@ class Automaton:
         self._leaving_arrivals: dict[tuple[int | Generation, Kind], Arrival] = {}
         self._kept = 0
 
+    def within(self, alphabet: str) -> Automaton:
+        """The same for texts of these characters alone: what they cannot complete is left out, and most of the work."""
+        made = self._within.get(alphabet)
+        if made is None:
+            allowed = 0
+            for char in alphabet:
+                allowed |= self._kind(char).bits
+            made = self._within[alphabet] = copy(self)
+            made._net = self._net.within(allowed)
+            made._begin()
+        return made
+
     def _add(self, rule: int, source: Source) -> None:
         for pattern in source.patterns:
-            self._net.add(rule, pattern, ignore_case=source.ignore_case)
+            self._net.add(rule, pattern, ignore_case=source.ignore_case, escapes=source.escapes)
         if source.terms:
             self._lists.append(TermList(len(self._lists), source.terms, ignore_case=source.ignore_case))
             self._list_rules.append((rule, self._net.wait(rule, WORD_BIT) if source.words else None))
@@ -167,10 +190,13 @@ class Automaton:
         state.steps[char] = step
         return step
 
-    def ending(self, state: State) -> list[Mark]:
+    def ending(self, state: State) -> tuple[Mark, ...]:
         """The matches that the end of the text makes."""
-        generations = enumerate(state.generations)
-        return [(index, rule) for index, generation in generations for rule in self._waited(generation, 0)]
+        if state.ends is None:
+            generations = enumerate(state.generations)
+            found = [(index, rule) for index, generation in generations for rule in self._waited(generation, 0)]
+            state.ends = tuple(found)
+        return state.ends
 
     def remember(self, state: State, text: str, jump: Jump) -> None:
         """Where a text leads from a state, for scanners that come there later."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import deque
 from collections.abc import Callable
+from itertools import takewhile
 from typing import NamedTuple
 
 from headgate.governance.parts import Run
@@ -53,7 +54,8 @@ class Cuts:
 
     def first(self, cut: Cut, stops: Callable[[Cut], bool]) -> Cut:
         """Take this cut, or one inside it that stops the text: that must not be lost under a mask."""
-        found = next((other for other in self._cuts if other.at < cut.until and stops(other)), cut)
+        inside = takewhile(lambda other: other.at < cut.until, self._cuts)
+        found = next((other for other in inside if stops(other)), cut)
         self._cuts.remove(found)
         return found
 

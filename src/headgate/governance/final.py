@@ -12,8 +12,10 @@ Invariant (law 5): a check that could not be made has failed. Only a dry run let
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from headgate.events import AnyEvent, Governance, PartKind, Verdict
@@ -283,12 +285,15 @@ class FinalGate:
     def _placed(parts: tuple[PartText, ...], judgement: Judgement) -> list[tuple[int, int, int]]:
         """The spans as ranges of the parts; a span across two parts makes two."""
         ranges: list[tuple[int, int, int]] = []
-        begin = 0
-        for part in parts:
-            size = len(part.text)
-            inside = [(max(span.start - begin, 0), min(span.end - begin, size)) for span in judgement.spans]
-            ranges += [(part.part, start, end) for start, end in inside if start < end]
-            begin += size
+        begins = [0, *accumulate(len(part.text) for part in parts)]
+        for span in judgement.spans:
+            index = max(bisect_right(begins, span.start) - 1, 0)
+            while index < len(parts) and begins[index] < span.end:
+                begin, part = begins[index], parts[index]
+                start, end = max(span.start - begin, 0), min(span.end - begin, len(part.text))
+                if start < end:
+                    ranges.append((part.part, start, end))
+                index += 1
         return ranges
 
     # the end

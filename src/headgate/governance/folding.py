@@ -9,29 +9,52 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-ZERO_WIDTH: Final = frozenset("\u200b\u200c\u200d\u2060\ufeff\u00ad")
-"""Characters that cannot be seen. Rules look through them: they neither match, nor part what stands around them."""
+_UNSEEN: Final = (
+    "00ad 034f 061c 115f-1160 17b4-17b5 180b-180f 200b-200f 202a-202e 2060-206f 3164 fe00-fe0f feff ffa0 fff0-fff8 "
+    "1bca0-1bca3 1d173-1d17a e0000-e0fff"
+)
+"""Default_Ignorable_Code_Point of Unicode 16: joiners, marks of direction, variation selectors, fillers, tags."""
+_DRAWN_OVER: Final = "0305 0332-0338 20d0-20ff"
+"""Combining lines, strokes and frames, such as that of a keycap: the character beneath is read as it is."""
 
-_LETTERS: Final = "аеіјкоԛрѕсԁԝхуһАВЕІЈКМНОРЅСТХУԚԜ" + "αικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ"
-_LOOKS: Final = "aeijkoqpscdwxyhABEIJKMHOPSCTXYQW" + "aikvoptuxABEZHIKMNOPTYX"
+
+def _chars(ranges: str) -> frozenset[str]:
+    bounds = [(first, last or first) for first, _, last in (each.partition("-") for each in ranges.split())]
+    return frozenset(chr(code) for first, last in bounds for code in range(int(first, 16), int(last, 16) + 1))
+
+
+ZERO_WIDTH: Final = _chars(f"{_UNSEEN} {_DRAWN_OVER}")
+"""Characters that no reader reads. Rules look through them: they neither match, nor part what stands around them."""
+
+_LETTERS: Final = "аеіјкоԛрѕсԁԝхуһӏАВЕІЈКМНОРЅСТХУԚԜӀ" + "αικνορτυχΑΒΕΖΗΙΚΜΝΟΡΤΥΧ" + "\u0131\u0251\u0261"
+_LOOKS: Final = "aeijkoqpscdwxyhlABEIJKMHOPSCTXYQWI" + "aikvoptuxABEZHIKMNOPTYX" + "iag"
 LOOKS_LIKE: Final = dict(zip(_LETTERS, _LOOKS, strict=True))
-"""Cyrillic and Greek letters that a reader takes for ASCII ones."""
+"""Letters, Cyrillic, Greek and others, that a reader takes for ASCII ones."""
 
 
 def fold(char: str) -> str:
-    """The character that this one is compared as: its compatibility form, if that is one character, and its look."""
+    """The character that this one is compared as: its compatibility form, if that is one character, its value if it is
+    a digit of any script, and its look."""
     if char < "\x80":
         return char
     form = unicodedata.normalize("NFKC", char)
     if len(form) != 1:
         form = char
+    if form.isdecimal():
+        return str(unicodedata.decimal(form))
     return LOOKS_LIKE.get(form, form)
 
 
 def small(char: str) -> str:
     """The character without case, if that is one character; else as it stands."""
-    folded = char.casefold()
-    return folded if len(folded) == 1 else char
+    folded, lower = char.casefold(), char.lower()
+    if len(folded) == 1:
+        return folded
+    return lower if len(lower) == 1 else _SMALL.get(char, char)
+
+
+_SMALL: Final = {"İ": "i"}
+"""The one capital whose small form is written as two characters: an i, and the dot that it has anyway."""
 
 
 def literal(char: str, *, ignore_case: bool) -> str:

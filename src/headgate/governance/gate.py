@@ -24,6 +24,7 @@ from headgate.events import (
     Extra,
     Governance,
     Held,
+    Marks,
     Opaque,
     PartDone,
     PartKind,
@@ -36,7 +37,7 @@ from headgate.governance.fields import Fields, is_signature
 from headgate.governance.final import PartText
 from headgate.governance.grouping import Grouping
 from headgate.governance.json_text import JsonFound
-from headgate.governance.judgement import Judgement, Question
+from headgate.governance.judgement import Judgement
 from headgate.governance.lane import Lane
 from headgate.governance.masks import Masks
 from headgate.governance.outlet import Outlet
@@ -60,8 +61,8 @@ _Given = str | list[str | Found] | list[str | JsonFound]
 class StreamGate:
     """The stream gate of one response."""
 
-    def __init__(self, rules: Ruleset, *, json_text: bool, dialect: str = "") -> None:
-        """`json_text`: text parts are JSON, because the request asked for that.
+    def __init__(self, rules: Ruleset, *, json_text: bool, dialect: str = "", masks: Masks | None = None) -> None:
+        """`json_text`: text parts are JSON, because the request asked for that. `masks` are those of the request.
 
         `dialect` is the provider's; an ``attempt.started`` that comes by says it as well.
         """
@@ -77,14 +78,22 @@ class StreamGate:
         self._numbers: dict[int, int] = {}
         """Choice -> parts that pass."""
         self._outlet = Outlet(seals=self._retracts, unsigned=self._unsigned)
-        masks = Masks(numbered=policy.placeholder == "numbered")
+        masks = masks or Masks(numbered=policy.placeholder == "numbered")
         self._actions = Actions(self._outlet, masks, dry=self._dry, before_stop=self._withdraw)
+        self.escalations = self._actions.escalations
+        """Rules that matched, of which somebody is to be told; the guard takes and clears them."""
         self._facts = Facts(group, self._fields, self._actions, dry=self._dry)
+        self.provider_final = self._facts.provider_final
+        """Choice and part -> the provider's own final text, as it is governed, where it contradicts its deltas."""
         self._questions = Questions(group.judged, dry=self._dry)
+        self.questions = self._questions.new
+        """Newly asked; the guard takes and clears them."""
         self._lane: Lane | RetractingLane | None = None
         if group.judged:
             self._lane = self._lane_of(rules)
         self._recorded = False
+        self.eventful = False
+        """More happened than clear text that went its way; the guard sees to it, and clears this."""
         self._plain = not (group.judged or group.watching_rules)
         """A delta is its text, and nothing but the scanner looks at it."""
 
@@ -112,11 +121,6 @@ class StreamGate:
         return self._outlet.withheld
 
     @property
-    def questions(self) -> list[Question]:
-        """Newly asked; the guard takes and clears them."""
-        return self._questions.new
-
-    @property
     def waiting(self) -> int:
         """Questions without an answer."""
         return self._questions.waiting
@@ -127,9 +131,9 @@ class StreamGate:
         return self._lane.unverified if isinstance(self._lane, RetractingLane) else []
 
     @property
-    def escalations(self) -> list[ActiveRule]:
-        """Rules that matched, of which somebody is to be told; the guard takes and clears them."""
-        return self._actions.escalations
+    def marks(self) -> list[Marks]:
+        """Watermarks of the parts that are given out and not done."""
+        return self._outlet.open_marks()
 
     @property
     def dropped(self) -> set[str]:
@@ -148,12 +152,14 @@ class StreamGate:
                 scanner = part.scanner
                 given = scanner.feed(text)
                 if type(given) is not str or scanner.overlong:
+                    self.eventful = True
                     self._give(part, given, None)
                 elif given:
                     part.texts.append(given)
                     same = given == text and number == part.number
                     outlet.out.append(event if same else Delta(choice, part.number, given))
             elif self._actions.stopped is None:
+                self.eventful = True
                 self._take(event)
         out = outlet.out
         if out:
@@ -163,6 +169,7 @@ class StreamGate:
 
     def answer(self, number: int, judgement: Judgement) -> list[AnyEvent]:
         """What may leave with this verdict."""
+        self.eventful = True
         if self._lane is not None and self.stopped is None:
             self._lane.answer(number, judgement)
         else:
@@ -171,6 +178,7 @@ class StreamGate:
 
     def finish(self) -> list[AnyEvent]:
         """The provider's answer has ended; verdicts may still be owed."""
+        self.eventful = True
         for part in self._parts.values():
             if not part.ended and self.stopped is None:
                 self._end_text(part)
@@ -342,6 +350,7 @@ class StreamGate:
             return
         self._end_text(part)
         if self.stopped is None:
+            event = self._facts.uncontradicted(part, event)
             extra = self._passed(event, event.extra, signed=not part.changed)
             self._send(event.choice, PartDone(event.choice, part.number, extra))
 
@@ -374,8 +383,8 @@ class StreamGate:
         passed = self._fields.beside(event, extra, signed=signed)
         return extra if self._dry else self._grouping.closed_up(passed)
 
-    def _unsigned(self, event: PartDone) -> PartDone:
-        return PartDone(event.choice, event.part, self._fields.beside(event, event.extra, signed=False))
+    def _unsigned(self, event: Delta | PartDone) -> Extra | None:
+        return self._fields.beside(event, event.extra, signed=False)
 
     def _withdraw(self, rule: str) -> None:
         """The answer stops: what was shown and not verified is taken back, and what there is to say is said."""

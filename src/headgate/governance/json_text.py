@@ -38,7 +38,7 @@ _SCALAR: Final = re.compile(r"(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|tru
 _MAYBE_SCALAR: Final = re.compile(r"(?:-?\d*(?:\.\d*)?(?:[eE][+-]?\d*)?|tr?u?e?|fa?l?s?e?|nu?l?l?)[ \t\n\r]*", re.ASCII)
 """What may still become a scalar; it lets some through that never do, which costs a wait."""
 _HEX: Final = "[0-9a-fA-F]"
-_ESCAPE: Final = re.compile(
+ESCAPE: Final = re.compile(
     rf"\\(?:u[dD][89abAB]{_HEX}{{2}}\\u[dD][c-fC-F]{_HEX}{{2}}|u{_HEX}{{4}}|[^u])", re.ASCII | re.DOTALL
 )
 _ESCAPE_BEGUN: Final = re.compile(
@@ -164,9 +164,9 @@ class JsonScanner:
         if not final and _ESCAPE_BEGUN.fullmatch(window):
             self._tail = window
             return len(text)
-        escape = _ESCAPE.match(window)
+        escape = ESCAPE.match(window)
         raw = escape[0] if escape is not None else "\\"
-        self._take_string(string.feed(_decoded(raw), raw))
+        self._take_string(string.feed(decoded(raw), raw))
         return upto + len(raw)
 
     def _outside(self, text: str, at: int) -> int:
@@ -271,12 +271,14 @@ class JsonScanner:
 class _String:
     """A string that is open: judged decoded, given back raw."""
 
-    __slots__ = ("_undecided", "scanner")
+    __slots__ = ("_given", "_undecided", "scanner")
 
     def __init__(self, scanner: Scanner) -> None:
         self.scanner = scanner
         self._undecided: deque[tuple[int, str]] = deque()
         """Decoded length and raw text of what the scanner has not given back; an escape is one character and never split."""
+        self._given = 0
+        """Of the first of these, a plain run, what was given back."""
 
     def feed(self, decoded: str, raw: str) -> list[tuple[str, Found | None]]:
         self._undecided.append((len(decoded), raw))
@@ -297,16 +299,20 @@ class _String:
     def _pop(self, count: int) -> str:
         taken = []
         while count:
-            size, raw = self._undecided.popleft()
-            if size > count:  # a plain run, in which raw and decoded are one
-                self._undecided.appendleft((size - count, raw[count:]))
-                size, raw = count, raw[:count]
-            count -= size
-            taken.append(raw)
+            size, raw = self._undecided[0]
+            begin = self._given
+            if size - begin > count:  # a plain run, in which raw and decoded are one
+                self._given += count
+                taken.append(raw[begin : self._given])
+                break
+            self._undecided.popleft()
+            self._given = 0
+            count -= size - begin
+            taken.append(raw[begin:] if begin else raw)
         return "".join(taken)
 
 
-def _decoded(escape: str) -> str:
+def decoded(escape: str) -> str:
     """What an escape means. One that JSON does not know means itself."""
     if escape[1:2] != "u":
         return _MEANINGS.get(escape[1:], escape)

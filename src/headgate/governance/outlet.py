@@ -19,7 +19,8 @@ _SEALED: Final = frozenset({PartDone, ChoiceDone})
 class Outlet:
     """The events of one response on their way out; the gate takes `out` after everything it is fed."""
 
-    def __init__(self, *, seals: bool, unsigned: Callable[[PartDone], PartDone]) -> None:
+    def __init__(self, *, seals: bool, unsigned: Callable[[Delta | PartDone], Extra | None]) -> None:
+        """`unsigned` gives what stands beside an event without a signature of text that is not what was signed."""
         self.out: list[AnyEvent] = []
         self.withheld: list[AnyEvent] = []
         self.withheld_chars = 0
@@ -59,7 +60,10 @@ class Outlet:
     def delta(self, part: Part, text: str, extra: Extra | None) -> None:
         if text:
             part.texts.append(text)
-        self.send(part.choice, Delta(part.choice, part.number, text, extra))
+        if extra is not None and part.changed:
+            extra = self._unsigned(Delta(part.choice, part.number, text, extra))
+        if text or extra is not None:
+            self.send(part.choice, Delta(part.choice, part.number, text, extra))
 
     def retracted(self, part: Part, from_char: int, reason: str, replacement: str) -> None:
         part.texts[:] = [part.text[:from_char], replacement]
@@ -103,4 +107,6 @@ class Outlet:
         if not self._seals:
             part.done = part.choice not in self._held
             self.send(part.choice, part.marks(complete=True, all_verified=True))
-        return self._unsigned(event) if part.changed and event.extra is not None else event
+        if event.extra is None or not part.changed:
+            return event
+        return PartDone(event.choice, event.part, self._unsigned(event))

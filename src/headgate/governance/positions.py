@@ -7,6 +7,7 @@ character, and say whether the match stands once the next one is known.
 
 from __future__ import annotations
 
+from copy import copy
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -25,6 +26,9 @@ from headgate.governance.pattern import (
 
 WORD_BIT: Final = 1
 """In what is known of a character: it belongs to a word. Bits above are those of the net's other sets."""
+
+ESCAPE: Final = (CharSet(frozenset("\\")), CharSet(frozenset("nrtbf")))
+"""White space as code and JSON write it: the letter belongs to no word."""
 
 FOLLOW_MAX: Final = 32 * POSITIONS_MAX
 """Pairs of positions of which one may follow the other, of one pattern: choices inside repetitions multiply."""
@@ -79,13 +83,18 @@ class Net:
         self.entries: list[Entry] = []
         self.sets: dict[CharSet, int] = {WORD: WORD_BIT}
         """The bit of each set."""
+        self._escape: int | None = None
+        """The letter of an escape, in front of the patterns that may stand behind one."""
         self._pairs = 0
 
-    def add(self, rule: int, pattern: str, *, ignore_case: bool) -> None:
-        """Lay out a pattern of a rule. Raises `PatternError`."""
+    def add(self, rule: int, pattern: str, *, ignore_case: bool, escapes: bool = False) -> None:
+        """Lay out a pattern of a rule; with `escapes` it matches behind an escape whatever it excludes there, and the
+        match begins with the escape. Raises `PatternError`."""
         self._pairs = 0
         for branch in parse(pattern, ignore_case=ignore_case):
-            self._add(rule, branch)
+            firsts = self._add(rule, branch)
+            if escapes and branch.not_before:
+                self._behind_escape(firsts)
 
     def wait(self, rule: int, without: int, having: int = 0) -> int:
         """A new wait; its position."""
@@ -93,7 +102,32 @@ class Net:
         self.waits[at] = Wait(rule, without, having)
         return at
 
-    def _add(self, rule: int, branch: Branch) -> None:
+    def within(self, allowed: int) -> Net:
+        """The same net without the positions from which characters of these sets alone complete nothing."""
+        before: list[list[int]] = [[] for _ in self.bits]
+        for at, following in enumerate(self.follow):
+            for behind in following:
+                before[behind].append(at)
+        reached = [at for at in self.ends if self.bits[at] & allowed]
+        alive = set(reached)
+        while reached:
+            found = {at for at in before[reached.pop()] if self.bits[at] & allowed} - alive
+            alive |= found
+            reached += found
+        made = copy(self)
+        made.follow = [[behind for behind in following if behind in alive] for following in self.follow]
+        firsts = [tuple(first for first in entry.firsts if first in alive) for entry in self.entries]
+        made.entries = [entry._replace(firsts=kept) for entry, kept in zip(self.entries, firsts, strict=True) if kept]
+        return made
+
+    def _behind_escape(self, firsts: tuple[int, ...]) -> None:
+        if self._escape is None:
+            mark, self._escape = self._position(self._bit(ESCAPE[0])), self._position(self._bit(ESCAPE[1]))
+            self.follow[mark].append(self._escape)
+            self.entries.append(Entry(0, False, (mark,)))
+        self.follow[self._escape].extend(firsts)
+
+    def _add(self, rule: int, branch: Branch) -> tuple[int, ...]:
         piece = self._lay(branch.body)
         self.entries.append(Entry(self._bits_of(branch.not_before), branch.edge_before, piece.firsts))
         without = self._bits_of(branch.not_after)
@@ -104,6 +138,7 @@ class Net:
             wait = self.wait(rule, without)
             end = End(rule, (wait, wait))
         self.ends.update(dict.fromkeys(piece.lasts, end))
+        return piece.firsts
 
     def _bits_of(self, sets: tuple[CharSet, ...]) -> int:
         bits = 0

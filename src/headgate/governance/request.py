@@ -8,28 +8,28 @@ body is given; no event holds a text that was judged.
 
 from __future__ import annotations
 
-import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from functools import cached_property
+from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
 from headgate.events import Governance, Verdict
 from headgate.governance.bodies import DATA_KEYS, Place, rewritten
+from headgate.governance.escapes import found_in
 from headgate.governance.judgement import Judgement, Outcome, Question, Span
 from headgate.governance.masks import Masks
 from headgate.governance.ruleset import WATCHING, ActiveRule, Ruleset
-from headgate.governance.scanner import MEMO_CHARS_MAX, Found, Scanner, scan
+from headgate.governance.scanner import Found, scan
 from headgate.places import Location, dotted
 from headgate.policies import Action
 
-SLICE_CHARS: Final = 4_096
-"""Judged between two looks at how much was asked for."""
 EVENTS_MAX: Final = 1_000
 """Matches of one request that are recorded one by one; those beyond are counted, a line for each rule."""
 QUESTION_CHARS_MAX: Final = 20_000
 """Of what a rule that needs meaning is asked at once; as much as the largest window of a stream."""
 KEY_CHARS_MAX: Final = 64
 """Of a key that is shown in the path of an event."""
-_WORDS: Final = re.compile(rf"\s*\S{{0,{MEMO_CHARS_MAX - 1}}}")
 STOPPING: Final = frozenset({Action.BLOCK, Action.HOLD})
 OVERLONG: Final = "overlong"
 """Stands for a rule where a text goes on and on inside a match: which rule it would have been is not known."""
@@ -61,18 +61,22 @@ class _Piece(NamedTuple):
 class _String:
     """One string of the body."""
 
-    __slots__ = ("cuts", "pieces", "place", "text")
-
     def __init__(self, text: str, place: Place) -> None:
         self.text = text
         self.place = place
         self.pieces = [_Piece(text, 0, len(text))]
+        """All of it, once rules have judged it."""
         self.cuts: list[tuple[int, int, str]] = []
         """Of the masked text: from, to, mask."""
 
-    @property
+    @cached_property
     def masked(self) -> str:
         return "".join([piece.text for piece in self.pieces])
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Of the pieces, in the masked text."""
+        return list(accumulate([len(piece.text) for piece in self.pieces]))
 
     def given(self) -> str:
         """What stands there in the end. Of cuts that overlap the first counts."""
@@ -87,11 +91,13 @@ class _String:
 
     def origin(self, at: int, *, end: bool) -> int:
         """Where a position in the masked text lies in the text."""
-        for piece in self.pieces:
-            if at < len(piece.text) or (end and at == len(piece.text)):
-                return (piece.end if end else piece.start) if piece.masked else piece.start + at
-            at -= len(piece.text)
-        return len(self.text)
+        index = (bisect_left if end else bisect_right)(self._ends, at)
+        if index == len(self.pieces):
+            return len(self.text)
+        piece = self.pieces[index]
+        if piece.masked:
+            return piece.end if end else piece.start
+        return piece.end - (self._ends[index] - at)
 
 
 class _Asked(NamedTuple):
@@ -103,6 +109,10 @@ class _Asked(NamedTuple):
     start: int
     """In the masked text."""
     length: int
+
+
+def _at(asked: _Asked) -> int:
+    return asked.at
 
 
 class RequestGate:
@@ -118,6 +128,8 @@ class RequestGate:
         self._body = body
         self._strings: list[_String] = []
         self._events: list[Governance | Verdict] = []
+        self._path: tuple[Location, str] = (), ""
+        """Of the string that was last told of, and as it is shown."""
         self._beyond: dict[tuple[str, str], int] = {}
         self._blocked = self._code = ""
         self._escalations: dict[str, tuple[ActiveRule, Governance]] = {}
@@ -193,38 +205,36 @@ class RequestGate:
     def _judge(self, string: _String) -> Iterator[int]:
         group = self._rules.request
         if group.watching_rules:
-            scanner = Scanner(group.watching)
-            for item in _scanned(scanner, string.text):
-                if isinstance(item, Found):
-                    self._matched(group.watching_rules[item.rule], string, item.start, item.end, 0)
-                elif type(item) is int:
-                    yield item
-            if scanner.overlong:
-                self._record(self._event(OVERLONG, Action.FLAG, string, scanner.decided, len(string.text), 0))
+            found = yield from found_in(group.watching, string.text)
+            for match in found.matches:
+                self._matched(group.watching_rules[match.rule], string, match.start, match.end, 0)
+            if found.end < len(string.text):
+                self._record(self._event(OVERLONG, Action.FLAG, string, found.end, len(string.text), 0))
         if group.acting_rules:
-            scanner = Scanner(group.acting)
+            found = yield from found_in(group.acting, string.text)
             string.pieces = []
-            for item in _scanned(scanner, string.text):
-                if type(item) is int:
-                    yield item
-                elif isinstance(item, str) and item:
-                    start = string.pieces[-1].end if string.pieces else 0
-                    string.pieces.append(_Piece(item, start, start + len(item)))
-                elif isinstance(item, Found) and not self._act(group.acting_rules[item.rule], string, item):
+            at = 0
+            for match in found.matches:
+                if not self._act(group.acting_rules[match.rule], string, at, match):
                     return
-            if scanner.overlong:
-                self._record(self._event(OVERLONG, Action.BLOCK, string, scanner.decided, len(string.text), 0))
+                at = max(at, match.end)
+            string.pieces.append(_Piece(string.text[at:], at, len(string.text)))
+            if found.end < len(string.text):
+                self._record(self._event(OVERLONG, Action.BLOCK, string, found.end, len(string.text), 0))
                 self._stop(OVERLONG, "request_blocked")
 
-    def _act(self, rule: ActiveRule, string: _String, found: Found) -> bool:
-        """Whether the request goes on."""
+    def _act(self, rule: ActiveRule, string: _String, at: int, found: Found) -> bool:
+        """Deal with a match, and the text from `at` up to it. Whether the request goes on."""
         if rule.action in STOPPING:
             self._matched(rule, string, found.start, found.end, 0)
             self._stop(rule.name, "request_blocked")
             return False
-        mask = self.masks.of(rule, found.text)
-        string.pieces.append(_Piece(mask, found.start, found.end, masked=True))
-        self._matched(rule, string, found.start, found.end, len(mask))
+        start = max(at, found.start)
+        if start < found.end:  # not masked already, as something else
+            mask = self.masks.of(rule, found.text)
+            string.pieces.append(_Piece(string.text[at:start], at, start))
+            string.pieces.append(_Piece(mask, start, found.end, masked=True))
+            self._matched(rule, string, start, found.end, len(mask))
         return True
 
     # those that are asked
@@ -241,11 +251,15 @@ class RequestGate:
 
     def _meant(self, number: int, spans: tuple[Span, ...]) -> Iterator[tuple[_String, int, int]]:
         """The ranges of the masked strings that spans of a question lie in."""
+        asked = self._asked[number]
         for span in spans:
-            for string, at, start, length in self._asked[number]:
+            index = max(bisect_right(asked, span.start, key=_at) - 1, 0)
+            while index < len(asked) and asked[index].at < span.end:
+                string, at, start, length = asked[index]
                 first, last = max(span.start, at), min(span.end, at + length)
                 if first < last:
                     yield string, first - at + start, last - at + start
+                index += 1
 
     def _failed(self, rule: ActiveRule, string: _String, start: int, end: int) -> None:
         first, last = string.origin(start, end=False), string.origin(end, end=True)
@@ -274,8 +288,10 @@ class RequestGate:
             self._beyond[event.rule, event.action] = self._beyond.get((event.rule, event.action), 0) + 1
 
     def _event(self, rule: str, action: str, string: _String, start: int, end: int, released: int) -> Governance:
-        path = dotted(tuple(self._shown(string.place.path)))
-        return Governance(-1, -1, rule, str(action), start, end, "request", self._dry, path, released)
+        path = string.place.path
+        if self._path[0] is not path:
+            self._path = path, dotted(tuple(self._shown(path)))
+        return Governance(-1, -1, rule, str(action), start, end, "request", self._dry, self._path[1], released)
 
     def _shown(self, path: Location) -> Iterator[str | int]:
         """A path without what clients may have written into it: keys of a tool's data, and keys that a rule matches."""
@@ -285,10 +301,11 @@ class RequestGate:
             data = data or (index > 0 and step in DATA_KEYS)
 
     def _key(self, key: str) -> str:
+        if len(key) > KEY_CHARS_MAX or not key.isprintable():
+            return "*"
         group = self._rules.request
         found = [item for automaton in (group.acting, group.watching) for item in scan(automaton, key)]
-        shown = key.isprintable() and len(key) <= KEY_CHARS_MAX and not any(isinstance(item, Found) for item in found)
-        return key if shown else "*"
+        return "*" if any(isinstance(item, Found) for item in found) else key
 
     def _stop(self, rule: str, code: str) -> None:
         if not self._blocked:
@@ -304,27 +321,6 @@ def judge_request(rules: Ruleset, body: dict[str, Any]) -> RequestVerdict:
     gate = RequestGate(rules, body)
     gate.judge()
     return gate.verdict()
-
-
-def _scanned(scanner: Scanner, text: str) -> Iterator[str | Found | int]:
-    """What a scanner makes of a text, and how many characters that was after each slice.
-
-    It is fed words, which scanners remember: twice as fast as whole slices on prose.
-    """
-    for at in range(0, len(text), SLICE_CHARS):
-        clear: list[str] = []
-        for word in _WORDS.findall(text, at, at + SLICE_CHARS):
-            out = scanner.feed(word)
-            if isinstance(out, str):
-                clear.append(out)
-            else:
-                yield "".join(clear)
-                clear = []
-                yield from out
-        yield "".join(clear)
-        yield min(SLICE_CHARS, len(text) - at)
-    out = scanner.finish()
-    yield from [out] if isinstance(out, str) else out
 
 
 def _packed(strings: list[_String]) -> Iterator[tuple[str, list[_Asked]]]:

@@ -60,17 +60,22 @@ class _Shown:
         self.masks: dict[int, str] = {}
         """What stands in place of strings of theirs."""
 
-    def rendered(self, piece: _Piece) -> str:
-        """What a piece comes to with all that was objected to, as `lane.Lane` would give it."""
-        out: list[str] = []
-        at = piece.at
-        for begin, until, mask in self._masks():
-            if until <= at or begin >= piece.until:
-                continue
-            if begin >= at:
-                out += [self._between(piece, at, begin), mask]
-            at = min(until, piece.until)
-        return "".join([*out, self._between(piece, at, piece.until)])
+    def rendered(self) -> Iterator[str]:
+        """What each piece comes to with all that was objected to, as `lane.Lane` would give it."""
+        masks = deque(self._masks())
+        for piece in self.pieces:
+            text = "".join([run.text for run in piece.runs])
+            out: list[str] = []
+            at = piece.at
+            while masks and masks[0][0] < piece.until:
+                begin, until, mask = masks[0]
+                if begin >= at:
+                    out += [text[at - piece.at : begin - piece.at], mask]
+                at = max(at, min(until, piece.until))
+                if until > piece.until:
+                    break
+                masks.popleft()
+            yield "".join([*out, text[at - piece.at :]])
 
     def _masks(self) -> Iterator[tuple[int, int, str]]:
         """The ranges that are masked, none of which overlap: one that begins inside another goes on behind it."""
@@ -79,11 +84,6 @@ class _Shown:
             if cut.until > at:
                 yield max(cut.at, at), cut.until, cut.text
                 at = cut.until
-
-    @staticmethod
-    def _between(piece: _Piece, at: int, until: int) -> str:
-        text = "".join([run.text for run in piece.runs])
-        return text[at - piece.at : until - piece.at]
 
 
 class RetractingLane:
@@ -176,27 +176,33 @@ class RetractingLane:
         elif judgement.outcome is Outcome.FAIL and shown.values is not None:
             self._object_to_strings(shown, shown.values, rule, answer, watches=watches)
         elif judgement.outcome is Outcome.FAIL:
-            for span in answer.spans:
-                self._object(shown, rule, answer, span.start, span.end, watches=watches)
+            self._object(shown, rule, answer, watches=watches)
         if not self._stopped:
             self._verify(shown)
 
-    def _object(self, shown: _Shown, rule: ActiveRule, answer: Answer, at: int, until: int, *, watches: bool) -> None:
-        if self._stopped:
-            return
+    def _object(self, shown: _Shown, rule: ActiveRule, answer: Answer, *, watches: bool) -> None:
+        """A rule objects to spans: what masks change is shown once for all of them."""
         part = shown.part
-        at_, until_, start, end = shown.places.cover(at, until)
-        if watches:
-            self._exit.flag(part, rule, start, end, gate="lane")
-        elif rule.action is Action.MASK:
-            mask = self._exit.mask(rule, answer.text[at - answer.start : until - answer.start])
-            insort(shown.cuts, Cut(at_, -until_, answer.rule, start, end, mask))
+        masks = False
+        for span in answer.spans:
+            if self._stopped:
+                return
+            at, until, start, end = shown.places.cover(span.start, span.end)
+            if watches:
+                self._exit.flag(part, rule, start, end, gate="lane")
+            elif rule.action is Action.MASK:
+                masks = True
+                mask = self._exit.mask(rule, answer.text[span.start - answer.start : span.end - answer.start])
+                insort(shown.cuts, Cut(at, -until, answer.rule, start, end, mask))
+                event = Governance(
+                    part.choice, part.number, rule.name, "mask", start, end, gate="lane", released=len(mask)
+                )
+                self._exit.event(part.choice, event)
+            else:
+                self._end(shown, rule, (start, end))
+        if masks:
             part.changed = True
-            event = Governance(part.choice, part.number, rule.name, "mask", start, end, gate="lane", released=len(mask))
-            self._exit.event(part.choice, event)
             self._render(shown, rule)
-        else:
-            self._end(shown, rule, (start, end))
 
     def _end(self, shown: _Shown, rule: ActiveRule, ungoverned: tuple[int, int]) -> None:
         """Block or hold."""
@@ -210,8 +216,7 @@ class RetractingLane:
     def _render(self, shown: _Shown, rule: ActiveRule) -> None:
         """Show what has changed: one retraction, and again what followed."""
         chars, is_new = shown.verified_chars, False
-        for piece in shown.pieces:
-            text = shown.rendered(piece)
+        for piece, text in zip(shown.pieces, [*shown.rendered()], strict=True):
             if is_new:
                 piece.shown = text
                 self._exit.delta(shown.part, text, None)

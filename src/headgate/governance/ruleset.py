@@ -116,7 +116,7 @@ def _source(rule: ActiveRule) -> Source:
     settings = rule.settings
     if settings is None or settings.detector in DETECTORS:
         detector = DETECTORS[rule.name if settings is None else settings.detector]
-        return Source(patterns=detector.patterns, check=detector.check, ignore_case=detector.ignore_case)
+        return Source(patterns=detector.patterns, check=detector.check, ignore_case=detector.ignore_case, escapes=True)
     if settings.detector == Detect.REGEX:
         assert settings.pattern is not None
         return Source(patterns=(settings.pattern,), ignore_case=settings.ignore_case)

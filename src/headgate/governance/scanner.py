@@ -33,6 +33,9 @@ KEPT: Final = -1
 MIXED: Final = -2
 """Of a `Jump`: some of what was open still is."""
 
+WORDS_CHARS_MIN: Final = 64
+"""A text as long as this is read word by word: most words are remembered, where a whole answer never is."""
+
 MEMO_UNFIT: Final = frozenset("0123456789@")
 """Texts with one of these are not remembered: what is remembered outlives a response, and may hold no secret."""
 
@@ -110,7 +113,9 @@ class Scanner:
         pieces: list[str | Found] = []
         cut = 0
         while not self.overlong:
-            self._note((tuple(self._automaton.ending(self._state)), ()), self._starts, len(self._held))
+            ends = self._automaton.ending(self._state)
+            if ends:
+                self._note((ends, ()), self._starts, len(self._held))
             if self._candidate == NONE:
                 self._starts = ()
                 break
@@ -133,12 +138,63 @@ class Scanner:
         return held[:oldest]
 
     def _read(self, text: str) -> str | list[str | Found]:
-        """Character by character."""
+        """A text that is not remembered."""
         if self.overlong or not text:
             return ""
         if self._automaton.empty:
             self.decided += len(text)
             return text
+        return self._read_words(text) if len(text) >= WORDS_CHARS_MIN else self._read_chars(text)
+
+    def _read_words(self, text: str) -> str | list[str | Found]:
+        """Word by word: what is known of a word is not looked up by its characters."""
+        pieces: list[str | Found] = []
+        clear: list[str] = []  # behind them
+        whole = self._held + text
+        start, at = 0, len(self._held)  # of what is held; of the word
+        done = 0  # up to where pieces were made of it
+        state, starts, memo = self._state, self._starts, self._memo
+        for number, bare in enumerate(text.split(" ")):
+            word = " " + bare if number else bare
+            jump = memo.get(word)
+            if jump is None:
+                self.decided += start - done
+                self._state, self._starts, self._held = state, starts, whole[start:at]
+                given = self._read_chars(word)
+                clear.append(whole[done:start])
+                if isinstance(given, str):
+                    clear.append(given)
+                else:
+                    pieces += [*clear, *given]
+                    clear.clear()
+                at += len(word)
+                start = done = at - len(self._held)
+                state, starts, memo = self._state, self._starts, self._memo
+                if self.overlong:
+                    break
+                continue
+            state, cut, moves = jump
+            memo = state.memo
+            if cut >= 0:
+                start, starts = at + cut, moves
+                at += len(word)
+                continue
+            if cut == MIXED:
+                places = [at + move if move >= 0 else start + starts[-1 - move] for move in moves]
+                start = places[0]
+                starts = tuple([place - start for place in places])
+            at += len(word)
+            if at - start >= MEMO_HELD_MAX:
+                memo = _NO_MEMO
+        self.decided += start - done
+        self._state, self._starts, self._memo, self._held = state, starts, memo, whole[start:]
+        clear.append(whole[done:start])
+        return joined([[*pieces, *clear]]) if pieces else "".join(clear)
+
+    def _read_chars(self, text: str) -> str | list[str | Found]:
+        """Character by character."""
+        if not text:
+            return ""
         state, starts, at = self._state, self._starts, len(self._held)
         fit = self._candidate == NONE and len(text) <= MEMO_CHARS_MAX and MEMO_UNFIT.isdisjoint(text)
         self._held += text
@@ -160,12 +216,19 @@ class Scanner:
         while at < size and not self.overlong:
             char = held[at]
             state, moves, marks = state.steps.get(char) or step_of(state, char)
-            if marks is not None:
-                self._note(marks, starts, at)
-            if moves is not None:
-                starts = tuple([starts[move] if move >= 0 else at for move in moves])
-                limit = starts[0] + MATCH_CHARS_MAX if starts else size + 1
             at += 1
+            if moves is None and marks is None:  # nothing began, ended or came to nothing
+                self.overlong = at >= limit
+                continue
+            if marks is not None:
+                self._note(marks, starts, at - 1)
+            if moves is not None:
+                if len(moves) == 1:
+                    move = moves[0]
+                    starts = (starts[move] if move >= 0 else at - 1,)
+                else:
+                    starts = tuple([starts[move] if move >= 0 else at - 1 for move in moves]) if moves else ()
+                limit = starts[0] + MATCH_CHARS_MAX if starts else size + 1
             if self._candidate != NONE and not (starts and starts[0] <= self._candidate):
                 cut, at = self._settle(pieces, cut, at)
                 state, starts, limit = self._state, self._starts, size + 1
@@ -206,13 +269,16 @@ class Scanner:
         for end, minus_rule in ends:
             if minus_rule in out:
                 continue
-            text = self._held[start:end]
+            begin = start
+            if self._held[start] == "\\" and self._automaton.escapes[-minus_rule]:
+                begin = self._behind_escape(start)
+            text = self._held[begin:end]
             check = self._automaton.checks[-minus_rule]
             verdict = True if check is None else check(text)
             if verdict is None:
                 out.add(minus_rule)
             elif verdict:
-                pieces += [self._held[cut:start], Found(self.decided + start, self.decided + end, -minus_rule, text)]
+                pieces += [self._held[cut:begin], Found(self.decided + begin, self.decided + end, -minus_rule, text)]
                 cut = at = end
                 break
             self._reread += CHECK_COST + (end - start) // CHECK_CHARS
@@ -220,6 +286,14 @@ class Scanner:
         self.overlong = self._reread > REREAD_FREE + REREAD_PER_CHAR * (self.decided + read)
         self._state, self._starts = self._automaton.after(self._held[at - 1]), (at,) if self.overlong else ()
         return cut, at
+
+    def _behind_escape(self, at: int) -> int:
+        """The first character behind an escape of two, whatever cannot be seen in between."""
+        for _ in range(2):
+            at += 1
+            while self._held[at] in ZERO_WIDTH:
+                at += 1
+        return at
 
     def _release(self, pieces: list[str | Found], cut: int) -> str | list[str | Found]:
         """Give back everything in front of what is open."""

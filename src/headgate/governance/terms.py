@@ -6,6 +6,7 @@ costs its own memory and a sort, whether it has ten terms or a hundred thousand,
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -45,7 +46,7 @@ class TermList:
         self._index = index
         self.ignore_case = ignore_case
         table = _Literals(ignore_case=ignore_case)
-        self._terms = sorted({term.translate(table) for term in terms})
+        self._terms = sorted({form.translate(table) for term in terms for form in _forms(term)})
         if self._terms[:1] == [""]:
             raise PatternError("a term is empty", 0)
         self.alphabet = frozenset().union(*self._terms)
@@ -70,3 +71,10 @@ class TermList:
     def goes_on(self, span: Span) -> bool:
         """Whether a longer term begins with what was read."""
         return span.last - span.first > self.complete(span)
+
+
+def _forms(term: str) -> tuple[str, ...]:
+    """How a term may be written: an accent is part of its letter, or a character behind it."""
+    if term.isascii():
+        return (term,)
+    return term, unicodedata.normalize("NFC", term), unicodedata.normalize("NFD", term)

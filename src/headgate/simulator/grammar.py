@@ -53,6 +53,10 @@ class Behaviour:
     """Tokens of an answer that may run on to the end of its sentence."""
     tokens: int | None = None
     """Tokens of an answer, exactly."""
+    echo: bool = False
+    """Text, reasoning, and arguments if it is a JSON object, are what the user said last, or what that holds after ``base64:``."""
+    words: tuple[str, ...] | None = None
+    """The tokens of that, once the request is known."""
     faults: tuple[Fault, ...] = ()
 
 
@@ -66,6 +70,7 @@ VARIANTS: Final[Mapping[str, Mapping[str, Any]]] = {
     "parallel": {"content": Content.TOOLS, "parallel": True},
     "cached": {"cached": True},
     "refusal": {"content": Content.REFUSAL},
+    "echo": {"echo": True},
     "json": {"content": Content.JSON},
     "unicode": {"content": Content.UNICODE},
     "markdown": {"content": Content.MARKDOWN},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 import msgspec
@@ -31,6 +32,9 @@ def make(ask: Ask, simulate: str, config: SimulatorConfig) -> Plan:
     for fault in behaviour.faults:
         if ask.dialect not in TABLE[fault.name].dialects:
             raise RequestError("model_not_found", f"There is no '{fault.name}' in {ask.dialect}.", param="model")
+    if behaviour.echo:
+        words = text.echo_tokens(_asked(ask), TOKENS_MAX // ask.n)
+        behaviour = replace(behaviour, words=words[: behaviour.tokens])
     digest = _digest([ask.body, simulate])
     prompt_tokens = sum(count(turn.text) for turn in ask.turns)
     return Plan(
@@ -64,7 +68,7 @@ def _choice(ask: Ask, behaviour: Behaviour, calls: Sequence[Function], *, digest
     parts = _before(ask, behaviour, digest + index)
     finish, stop = Finish.STOP, None
     if calls:
-        parts += [_call(function, digest=digest, choice=index, index=i) for i, function in enumerate(calls)]
+        parts += [_call(function, behaviour, digest=digest, choice=index, index=i) for i, function in enumerate(calls)]
         finish = Finish.TOOL_CALLS
     elif behaviour.content is Content.REFUSAL:
         parts.append(Part(Kind.REFUSAL, text.refusal_tokens(digest + index)))
@@ -83,7 +87,7 @@ def _before(ask: Ask, behaviour: Behaviour, digest: int) -> list[Part]:
     quirks = {fault.name for fault in behaviour.faults}
     if behaviour.reasoning or ask.thinking:
         omitted = Quirk.OMITTED_THINKING in quirks
-        parts.append(Part(Kind.REASONING, ("",) if omitted else text.reasoning_tokens(digest)))
+        parts.append(Part(Kind.REASONING, ("",) if omitted else text.reasoning_tokens(behaviour, digest=digest)))
     if behaviour.redacted:
         parts.append(Part(Kind.REDACTED, ("",)))
     if Quirk.FOREIGN in quirks:
@@ -120,7 +124,7 @@ def _called(ask: Ask, behaviour: Behaviour) -> list[Function]:
         return []
     if tools.named is not None:
         return [functions[tools.named]]
-    asked = next((turn.text for turn in reversed(ask.turns) if turn.role == "user"), "")
+    asked = _asked(ask)
     mentioned = [function for name, function in functions.items() if name in asked]
     if tools.calling is not Calling.REQUIRED:
         wanted = bool(mentioned) or behaviour.content is Content.TOOLS
@@ -130,8 +134,22 @@ def _called(ask: Ask, behaviour: Behaviour) -> list[Function]:
     return first[: 2 if tools.parallel or behaviour.parallel else 1]
 
 
-def _call(function: Function, *, digest: int, choice: int, index: int) -> Part:
-    arguments = generate(function.parameters or {"type": "object"}, seed=digest + choice + index)
+def _asked(ask: Ask) -> str:
+    """What the user said last."""
+    return next((turn.text for turn in reversed(ask.turns) if turn.role == "user"), "")
+
+
+def _call(function: Function, behaviour: Behaviour, *, digest: int, choice: int, index: int) -> Part:
     name = f"{_digest([digest, choice, index, function.name]):016x}"
-    tokens = tokenize(json.dumps(arguments if isinstance(arguments, dict) else {}, ensure_ascii=False))
+    tokens = behaviour.words or ()
+    if not _is_object("".join(tokens)):
+        arguments = generate(function.parameters or {"type": "object"}, seed=digest + choice + index)
+        tokens = tuple(tokenize(json.dumps(arguments if isinstance(arguments, dict) else {}, ensure_ascii=False)))
     return Part(Kind.CALL, ("", *tokens), Call(index, name, function.name))
+
+
+def _is_object(text: str) -> bool:
+    try:
+        return isinstance(msgspec.json.decode(text), dict)
+    except msgspec.DecodeError:
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from itertools import chain, islice
 from typing import Any, Final
@@ -16,12 +18,15 @@ from headgate.simulator.tokens import tokenize
 RUN_ON_MAX: Final = 60
 """Tokens an answer of a length not fixed may run on to the end of its sentence."""
 REASONING_TOKENS: Final = 40
+BASE64: Final = "base64:"
 _BREAK: Final = "\n\n"
 _ENDS: Final = (".", "!", "?", "。", "！", "？")  # noqa: RUF001  (the full stops of CJK)
 
 
 def content_tokens(behaviour: Behaviour, *, digest: int, index: int) -> tuple[str, ...]:
     """The tokens of choice `index`; the same for the same digest."""
+    if behaviour.words is not None:
+        return behaviour.words
     if behaviour.content is Content.MARKDOWN and behaviour.tokens is None:
         return _piece(corpus.MARKDOWN)[:-1]
     pieces = {Content.UNICODE: corpus.UNICODE, Content.MARKDOWN: (corpus.MARKDOWN,)}.get(
@@ -34,13 +39,25 @@ def refusal_tokens(digest: int) -> tuple[str, ...]:
     return tuple(tokenize(corpus.REFUSALS[digest % len(corpus.REFUSALS)]))
 
 
-def reasoning_tokens(digest: int) -> tuple[str, ...]:
+def reasoning_tokens(behaviour: Behaviour, *, digest: int) -> tuple[str, ...]:
+    if behaviour.words is not None:
+        return behaviour.words
     return _take(_flow(corpus.REASONING, digest, 0), REASONING_TOKENS, None)
+
+
+def echo_tokens(said: str, most: int) -> tuple[str, ...]:
+    """What was said, or what it holds in base64: so a request can ask for a text that stands nowhere in it."""
+    if said.startswith(BASE64):
+        with suppress(ValueError):
+            said = b64decode(said.removeprefix(BASE64), validate=True).decode()
+    return tuple(islice(tokenize(said), most))
 
 
 def json_tokens(behaviour: Behaviour, schema: object, *, digest: int, index: int) -> tuple[str, ...]:
     """JSON that satisfies `schema`, or without one an object about the corpus."""
     value: Any
+    if behaviour.words is not None:
+        return behaviour.words
     if isinstance(schema, dict):
         value = generate(schema, seed=digest + index)
     else:

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import threading
 from collections.abc import Coroutine, Iterable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
@@ -63,7 +64,11 @@ class Desk:
 
     def ask(self, url: str, jobs: Iterable[Job]) -> list[Seen]:
         """Do all of them at once; what came, in their order."""
-        return self.run(self._all(url, list(jobs)))
+        return self.begin(url, jobs).result(DONE_S)
+
+    def begin(self, url: str, jobs: Iterable[Job]) -> Future[list[Seen]]:
+        """The same, without waiting for it."""
+        return asyncio.run_coroutine_threadsafe(self._all(url, list(jobs)), self.loop)
 
     def close(self) -> None:
         self.run(self._close())

@@ -37,6 +37,18 @@ class OpenAIClient:
         else:
             (_chat if chat else _response)(answer, seen)
 
+    async def pending(self, job: Job, seen: Seen) -> None:
+        """A whole answer that is not there yet: its status, where it will be, and all that a user could take for it."""
+        chat = job.dialect == "openai-chat"
+        api: Any = self._sdk.chat.completions if chat else self._sdk.responses
+        raw = await api.with_raw_response.create(**job.params, model=job.model)
+        seen.id = raw.headers.get("headgate-response-id", "")
+        answer = raw.parse()
+        seen.text = "" if chat else answer.output_text
+        seen.finish = "" if chat else answer.status
+        content = answer.choices if chat else answer.output
+        seen.value = [raw.status_code, raw.headers.get("location"), len(content)]
+
     async def models(self, job: Job, seen: Seen) -> None:
         seen.value = [model.id async for model in self._sdk.models.list()]
 

@@ -34,6 +34,14 @@ class AnthropicClient:
             else:
                 seen.text = _text_so_far(stream)
 
+    async def pending(self, job: Job, seen: Seen) -> None:
+        """As of `OpenAIClient`."""
+        raw = await self._sdk.messages.with_raw_response.create(**job.params, model=job.model)
+        seen.id = raw.headers.get("headgate-response-id", "")
+        answer = await raw.parse()
+        seen.finish = answer.stop_reason or ""
+        seen.value = [raw.status_code, raw.headers.get("location"), len(answer.content)]
+
     async def models(self, job: Job, seen: Seen) -> None:
         seen.value = [model.id async for model in self._sdk.models.list()]
 
@@ -94,6 +102,14 @@ class GeminiClient:
             else:
                 take(await talk.send_message(message), seen)
         seen.value = [content.role for content in talk.get_history(curated=True)]
+
+    async def pending(self, job: Job, seen: Seen) -> None:
+        """As of `OpenAIClient`; the SDK does not show the status."""
+        answer = await self._sdk.aio.models.generate_content(model=job.model, **job.params)
+        take(answer, seen)
+        seen.text = answer.text or ""
+        headers = (answer.sdk_http_response.headers if answer.sdk_http_response else None) or {}
+        seen.value = [202, headers.get("location"), len(answer.candidates or ())]
 
     async def models(self, job: Job, seen: Seen) -> None:
         seen.value = [model.name async for model in await self._sdk.aio.models.list()]

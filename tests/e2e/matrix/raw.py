@@ -18,12 +18,18 @@ PATHS: Final = {
 
 def create(plain: httpx.Client, client: str, model: str, ask: Ask, **headers: str) -> httpx.Response:
     """The dialect's own request for a stream, without its SDK."""
+    path, body = request(client, model, ask)
+    return plain.post(path, json=body, headers=headers)
+
+
+def request(client: str, model: str, ask: Ask) -> tuple[str, dict[str, Any]]:
+    """Path and body of the dialect's own request for a stream."""
     params = said(client, ask, stream=True)
     if client != "gemini":
-        return plain.post(PATHS[client], json={**params, "model": model, "stream": True}, headers=headers)
+        return PATHS[client], {**params, "model": model, "stream": True}
     config: dict[str, Any] = params.pop("config")
     body = {**params, **({"tools": config.pop("tools")} if "tools" in config else {}), "generationConfig": config}
-    return plain.post(f"/v1beta/models/{model}:streamGenerateContent?alt=sse", json=body, headers=headers)
+    return f"/v1beta/models/{model}:streamGenerateContent?alt=sse", body
 
 
 def events(plain: httpx.Client, id_: str, dialect: str, **query: str | int) -> bytes:

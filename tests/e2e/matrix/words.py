@@ -28,6 +28,7 @@ TOKENS_MAX: Final = 4096
 class Ask:
     """A request in nobody's words."""
 
+    prompt: str = PROMPT
     system: bool = False
     tools: bool = False
     schema: bool = False
@@ -58,7 +59,7 @@ def said(dialect: str, ask: Ask, *, stream: bool = False) -> dict[str, Any]:
 
 def _chat(ask: Ask) -> dict[str, Any]:
     system = [{"role": "system", "content": SYSTEM}] if ask.system else []
-    params: dict[str, Any] = {"messages": [*system, {"role": "user", "content": PROMPT}, *ask.turns]}
+    params: dict[str, Any] = {"messages": [*system, {"role": "user", "content": ask.prompt}, *ask.turns]}
     if ask.tools:
         functions = [{"name": name, "parameters": SCHEMA} for name in TOOLS]
         params["tools"] = [{"type": "function", "function": function} for function in functions]
@@ -80,9 +81,9 @@ def _chat(ask: Ask) -> dict[str, Any]:
 
 def _responses(ask: Ask) -> dict[str, Any]:
     assert not ask.stop, "the Responses API has no stop sequences"
-    params: dict[str, Any] = {"input": PROMPT}
+    params: dict[str, Any] = {"input": ask.prompt}
     if ask.turns:
-        params["input"] = [{"role": "user", "content": PROMPT}, *ask.turns]
+        params["input"] = [{"role": "user", "content": ask.prompt}, *ask.turns]
     if ask.system:
         params["instructions"] = SYSTEM
     if ask.tools:
@@ -102,7 +103,7 @@ def _responses(ask: Ask) -> dict[str, Any]:
 def _messages(ask: Ask) -> dict[str, Any]:
     params: dict[str, Any] = {
         "max_tokens": ask.tokens_max or TOKENS_MAX,
-        "messages": [{"role": "user", "content": PROMPT}, *ask.turns],
+        "messages": [{"role": "user", "content": ask.prompt}, *ask.turns],
     }
     if ask.system:
         params["system"] = SYSTEM
@@ -140,7 +141,7 @@ def _gemini(ask: Ask) -> dict[str, Any]:
         config["maxOutputTokens"] = ask.tokens_max
     if ask.stop:
         config["stopSequences"] = [ask.stop]
-    return {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}, *ask.turns], "config": config}
+    return {"contents": [{"role": "user", "parts": [{"text": ask.prompt}]}, *ask.turns], "config": config}
 
 
 def picture(dialect: str) -> dict[str, Any]:

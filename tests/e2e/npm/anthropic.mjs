@@ -7,7 +7,7 @@ const client = remembered(
   (job) => new Anthropic({ baseURL: job.url, apiKey: job.key, maxRetries: 0, timeout: 60_000 }),
 );
 
-serve({ create, models, count });
+serve({ create, pending, models, count });
 
 async function create(job, seen) {
   const params = { ...job.params, model: job.model };
@@ -35,6 +35,16 @@ function message(answer, seen) {
       seen.calls.push({ id: block.id, name: block.name, arguments: JSON.stringify(block.input) });
     }
   }
+}
+
+// As in openai.mjs.
+async function pending(job, seen) {
+  const { data, response: http } = await client(job)
+    .messages.create({ ...job.params, model: job.model })
+    .withResponse();
+  seen.id = http.headers.get("headgate-response-id") ?? "";
+  seen.finish = data.stop_reason ?? "";
+  seen.value = [http.status, http.headers.get("location"), data.content.length];
 }
 
 async function models(job, seen) {

@@ -7,7 +7,7 @@ const client = remembered(
   (job) => new GoogleGenAI({ apiKey: job.key, httpOptions: { baseUrl: job.url, timeout: 60_000 } }),
 );
 
-serve({ create, chat, models, count });
+serve({ create, pending, chat, models, count });
 
 async function create(job, seen) {
   const params = { ...job.params, model: job.model };
@@ -46,6 +46,14 @@ async function chat(job, seen) {
     else await each(await talk.sendMessageStream({ message }), job, seen, (chunk) => take(chunk, seen));
   }
   seen.value = talk.getHistory(true).map((content) => content.role);
+}
+
+// As in openai.mjs; the SDK does not show the status.
+async function pending(job, seen) {
+  const answer = await client(job).models.generateContent({ ...job.params, model: job.model });
+  take(answer, seen);
+  seen.text = answer.text ?? "";
+  seen.value = [202, answer.sdkHttpResponse?.headers?.location ?? null, (answer.candidates ?? []).length];
 }
 
 async function models(job, seen) {

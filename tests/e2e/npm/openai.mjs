@@ -8,7 +8,7 @@ const client = remembered(
   (job) => new OpenAI({ baseURL: `${job.url}/v1`, apiKey: job.key, maxRetries: 0, timeout: 60_000 }),
 );
 
-serve({ create, models, count, lifecycle, socket });
+serve({ create, pending, models, count, lifecycle, socket });
 
 async function create(job, seen) {
   const api = job.dialect === "openai-chat" ? client(job).chat.completions : client(job).responses;
@@ -93,6 +93,17 @@ async function responseStream(stream, job, seen) {
   const whole = said.map((part) => (part.type === "output_text" ? part.text : "")).join("");
   if (whole !== text) throw new Error(`deltas ${JSON.stringify(text)} are not the text ${JSON.stringify(whole)}`);
   seen.text = text;
+}
+
+// A whole answer that is not there yet: its status, where it will be, and all that a user could take for it.
+async function pending(job, seen) {
+  const chat = job.dialect === "openai-chat";
+  const api = chat ? client(job).chat.completions : client(job).responses;
+  const { data, response: http } = await api.create({ ...job.params, model: job.model }).withResponse();
+  seen.id = http.headers.get("headgate-response-id") ?? "";
+  seen.text = data.output_text ?? "";
+  seen.finish = data.status ?? "";
+  seen.value = [http.status, http.headers.get("location"), (chat ? data.choices : data.output).length];
 }
 
 async function models(job, seen) {

@@ -22,7 +22,21 @@ def test_character_folds_to_what_it_is_read_as(char: str, folded: str) -> None:
 
 def test_character_that_stands_for_several_stays_as_it_is() -> None:
     assert [fold(char) for char in "ﬁ…½"] == ["ﬁ", "…", "½"]
-    assert [small(char) for char in "ßİA"] == ["ß", "İ", "a"]
+    assert [small(char) for char in "ßẞA"] == ["ß", "ß", "a"]
+
+
+def test_capital_i_with_its_dot_is_an_i() -> None:
+    assert readings("İ", ignore_case=True) == readings("i", ignore_case=True) == readings("ı", ignore_case=True)
+
+
+@pytest.mark.parametrize("digits", ["٤١", "۴۱", "४१", "๔๑", "４１", "𝟒𝟏", "④①"])
+def test_digits_of_every_script_are_digits(digits: str) -> None:
+    assert [fold(digit) for digit in digits] == ["4", "1"]
+
+
+@pytest.mark.parametrize("code", [0x34F, 0x61C, 0x180E, 0x200E, 0x200F, 0x202E, 0x2066, 0xFE0F, 0x20E3, 0x332, 0xE0041])
+def test_character_that_nobody_reads_is_looked_through(code: int) -> None:
+    assert chr(code) in ZERO_WIDTH
 
 
 def test_every_folding_is_one_character_and_folds_to_itself() -> None:

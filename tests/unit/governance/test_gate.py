@@ -386,3 +386,21 @@ def test_where_a_read_ended_never_shows(size: int) -> None:
     other = gate_of(ruleset(MASK))
     pieces = [other.feed(events[at : at + size]) for at in range(0, len(events), size)]
     assert [event for piece in pieces for event in piece] + other.finish() == whole
+
+
+@pytest.mark.parametrize("length", [256, 500, 2_000])
+def test_secret_that_the_end_of_a_long_message_cuts_in_two_is_not_shown(length: int) -> None:
+    gate = gate_of(compile_policy("default", DEFAULT))
+    for secret in ("4111 1111 1111 11", "sk-ant-a1B2c3D4e5", "ada.lovelace@exam", "-----BEGIN PRIVATE KEY-----\nMIIE"):
+        said = "It is " + "so " * (length // 3)
+        message = said[: length - len(secret) - 1] + " " + secret
+        failure = gate.failure(Failure("upstream_error", message))
+        assert len(message) == length
+        assert message.startswith(failure.message)
+        assert secret.split()[0] not in failure.message
+
+
+def test_escapes_of_json_in_a_message_hide_nothing() -> None:
+    gate = gate_of(compile_policy("default", DEFAULT))
+    failure = gate.failure(Failure("upstream_error", r'bad body {"a":"x\n4111111111111111","b":"jo\u0040example.com"}'))
+    assert failure.message == r'bad body {"a":"x\n[credit_card]","b":"[email]"}'

@@ -390,3 +390,31 @@ def test_arguments_that_fail_are_taken_back_as_a_whole() -> None:
     given = gate.answer(number, failing((2, 5)))
     assert given[:2] == [lane(0, 11, 14), Retracted(0, 0, 0, 0, "tone", '{"a":"[tone]"}')]
     assert json.loads(gate.texts()[0].text) == {"a": "[tone]"}
+
+
+def test_spans_of_one_verdict_are_taken_back_at_once() -> None:
+    gate = gate_of(ruleset(judge("tone", unit="window", window_chars=20_000), retract=True))
+    gate.feed([part(), *[Delta(0, 0, "abcd")] * 5_000])
+    (number,) = ask(gate).values()
+    given = gate.answer(number, failing(*[(at, at + 3) for at in range(2, 19_998, 10)]))
+    assert sum(isinstance(event, Retracted) for event in given) == 1
+    assert sum(isinstance(event, Delta) for event in given) < 5_000
+    assert gate.texts()[0].text.count("[tone]") == 2_000
+
+
+def test_number_in_arguments_that_is_long_enough_to_be_a_secret_is_judged() -> None:
+    gate = gate_of(ruleset(judge("tone")))
+    gate.feed([call(), Delta(0, 0, '{"n":491701234567}'), PartDone(0, 0)])
+    ((text, number),) = ask(gate).items()
+    assert text == "n\n491701234567"
+    assert text_of(gate.answer(number, failing((2, 14)))) == '{"n":"[tone]"}'
+
+
+def test_signature_beside_text_is_dropped_where_a_judge_masked_that_text() -> None:
+    signature = Extra(delta={"thoughtSignature": "EqQB"})
+    gate = gate_of(ruleset(judge("tone")), dialect="gemini")
+    given = gate.feed([part(), Delta(0, 0, "Bad. ", signature), Delta(0, 0, "", signature), PartDone(0, 0)])
+    (number,) = ask(gate).values()
+    given += gate.answer(number, failing((0, 3)))
+    assert text_of(given) == "[tone]. "
+    assert not [event for event in given if isinstance(event, Delta) and event.extra is not None]

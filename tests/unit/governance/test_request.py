@@ -109,9 +109,83 @@ def test_string_is_judged_wherever_a_dialect_has_it(body: dict[str, Any]) -> Non
     assert len(governance(verdict)) == json.dumps(body).count(MAIL)
 
 
-def test_names_of_keys_are_not_judged() -> None:
-    body = {"metadata": {MAIL: "x"}}
-    assert judged(body).body is body
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"metadata": {MAIL: "x"}},
+        {"messages": [{"content": [{"type": "tool_use", "input": {MAIL: {MAIL: 1}}}]}]},
+        {"messages": [{"tool_calls": [{"function": {"arguments": f'{{"{MAIL}": 1}}'}}]}]},
+        {"contents": [{"parts": [{"functionResponse": {"response": {MAIL: True}}}]}]},
+    ],
+)
+def test_key_that_may_be_text_is_judged(body: dict[str, Any]) -> None:
+    verdict = judged(body)
+    assert "[email]" in json.dumps(verdict.body)
+    assert MAIL not in json.dumps(verdict.body)
+    assert MAIL not in repr(verdict.events)
+
+
+def test_keys_that_dialects_give_are_no_terms_and_those_of_data_are() -> None:
+    own = [{"name": "r", "detector": "terms", "terms": ["input", "content", "metadata"]}]
+    body = {"metadata": {"content": "x"}, "messages": [{"content": [{"input": {"content": 1}}]}]}
+    assert judged(body, "r", rules=own).body == {**body, "messages": [{"content": [{"input": {"[r]": 1}}]}]}
+
+
+def test_keys_that_become_one_stay_two() -> None:
+    body = {"messages": [{"input": {MAIL: 1, "b@example.com": 2}}]}
+    assert judged(body).body == {"messages": [{"input": {"[email]": 1, "[email]_": 2}}]}
+
+
+def test_escapes_of_json_in_a_result_hide_nothing() -> None:
+    card = "4111111111111111"
+    result = json.dumps({"note": f"card:\n{card}", "to": "x"}).replace('"x"', '"ada\\u0040example.com"')
+    verdict = judged({"input": [{"type": "function_call_output", "output": result}]}, "email", "credit_card")
+    given = verdict.body["input"][0]["output"]
+    assert json.loads(given) == {"note": "card:\n[credit_card]", "to": "[email]"}
+    assert [event.end - event.start for event in governance(verdict)] == [16, len("ada\\u0040example.com")]
+
+
+def test_match_of_either_reading_is_masked() -> None:
+    verdict = judged(chat(r"C:\temp\nina@example.com \q \ud83d\ude00 \q" + MAIL))
+    assert verdict.body["messages"][0]["content"] == r"C:\temp\n[email] \q \ud83d\ude00 \[email]"
+
+
+def test_escape_blocks_and_watches_like_text() -> None:
+    text = r"\n4111111111111111"
+    assert judged(chat(text), "credit_card", action="block").blocked == "credit_card"
+    assert [event.action for event in governance(judged(chat(text), "credit_card", action="flag"))] == ["flag"]
+
+
+def test_stricter_rule_counts_where_what_the_two_readings_find_overlaps() -> None:
+    own: list[dict[str, Any]] = [
+        {"name": "seen", "detector": "canary", "terms": [r"b\u0040c"]},
+        {"name": "mail", "detector": "email"},
+    ]
+    text = r"to ab\u0040cd.example.com"
+    assert judged(chat(text), "seen", "mail", rules=own).body["messages"][0]["content"] == "to [mail]"
+    own[1]["action"] = "block"
+    assert judged(chat(text), "seen", "mail", rules=own).blocked == "mail"
+
+
+@pytest.mark.parametrize("key", ["signature", "encrypted_content", "data"])
+def test_prose_where_something_sealed_may_stand_is_judged(key: str) -> None:
+    own = [{"name": "r", "detector": "terms", "terms": ["falcon"]}]
+    assert judged({"messages": [{key: "the falcon flies"}]}, "r", rules=own).body == {
+        "messages": [{key: "the [r] flies"}]
+    }
+
+
+@pytest.mark.parametrize("key", ["signature", "thoughtSignature", "data", "file_data"])
+def test_key_where_something_sealed_may_stand_is_found(key: str) -> None:
+    token = "ghp_" + "a1B2c3D4e5F6" * 3
+    assert judged({"messages": [{key: token}]}, "api_key").body == {"messages": [{key: "[api_key]"}]}
+
+
+@pytest.mark.parametrize("kind", ["application/json", "message/rfc822", ""])
+def test_text_in_base64_of_any_kind_is_judged(kind: str) -> None:
+    data = b64encode(f'{{"mail": "{MAIL}"}}'.encode()).decode()
+    verdict = judged({"inlineData": {"mimeType": kind, "data": data}})
+    assert verdict.body["inlineData"]["data"] == b64encode(b'{"mail": "[email]"}').decode()
 
 
 def test_media_in_base64_is_left_alone_where_dialects_have_it() -> None:
@@ -185,6 +259,13 @@ def test_number_in_data_of_a_tool_is_judged_and_a_parameter_is_not() -> None:
     assert verdict.body["messages"][0]["content"][0]["input"] == {"card": "[credit_card]", "ok": True}
 
 
+@pytest.mark.parametrize("keyword", ["const", "default", "enum", "examples"])
+def test_number_that_a_schema_holds_is_judged(keyword: str) -> None:
+    schema = {"type": "integer", keyword: [4111111111111111]}
+    verdict = judged({"tools": [{"input_schema": {"properties": {"card": schema}}}]}, "credit_card")
+    assert verdict.body["tools"][0]["input_schema"]["properties"]["card"][keyword] == ["[credit_card]"]
+
+
 def test_words_of_a_dialect_are_no_terms() -> None:
     own = [{"name": "names", "detector": "terms", "terms": ["low", "user", "auto", "text"]}]
     body = chat([{"type": "text", "text": "low tide"}], reasoning={"effort": "low"}, tool_choice="auto")
@@ -241,7 +322,11 @@ def test_match_that_only_watches_does_not_hide_one_that_acts() -> None:
 def test_what_is_recorded_never_holds_what_matched_even_in_the_path() -> None:
     body = {"metadata": {f"x{MAIL}": MAIL}, "messages": [{"content": [{"input": {"Ada Lovelace": MAIL}}]}]}
     verdict = judged(body)
-    assert [event.detail for event in governance(verdict)] == ["metadata.*", "messages[0].content[0].input.*"]
+    assert [event.detail for event in governance(verdict)] == [
+        "metadata.*",
+        "metadata.*",
+        "messages[0].content[0].input.*",
+    ]
     assert MAIL not in repr(verdict.events)
     assert "Ada" not in repr(verdict.events)
 
@@ -423,3 +508,10 @@ def test_field_that_asks_for_what_cannot_be_judged_is_named_and_can_be_left_out(
     assert unjudgeable(dialect, body) == paths
     assert without_unjudgeable(dialect, body) == (body if left is None else left)
     assert body == before
+
+
+def test_data_of_tools_is_asked_about_whatever_its_keys_are_called() -> None:
+    arguments = {"name": "Ada Lovelace", "user": "Ada", "url": "https://ada.example", "number": 491701234567}
+    gate = asked({"messages": [{"name": "Grace", "content": [{"type": "tool_use", "input": arguments}]}]}, "mean")
+    (question,) = gate.questions
+    assert question.text.split("\n\n") == [str(x) for pair in arguments.items() for x in pair]

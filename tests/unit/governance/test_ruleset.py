@@ -127,3 +127,14 @@ def test_version_is_the_same_with_another_secret() -> None:
         return compile_policy("p", Policy(stream=["m"], rules=[own])).version
 
     assert version("one") == version("two")
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["4111111111111111", "123-45-6789", "+49 30 901820", "10.1.2.3", "ada@example.com", "ghp_" + "a1B2c3D4e5F6" * 3],
+)
+def test_built_in_detectors_find_what_stands_behind_an_escape(secret: str) -> None:
+    rules = compile_policy("default", DEFAULT)
+    given = scan(rules.stream.acting, f'"so\\n{secret}\\n"')
+    assert [piece for piece in given if isinstance(piece, str)] == ['"so\\n', '\\n"']
+    assert [piece.text for piece in given if not isinstance(piece, str)] == [secret]

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from headgate.governance.automaton import Automaton, Source
 from headgate.governance.pattern import MATCH_CHARS_MAX
 from headgate.governance.scanner import Found, Scanner, joined, scan
@@ -181,3 +183,41 @@ def test_remembered_token_is_cut_where_it_was_cut_the_first_time() -> None:
         scanner = Scanner(rules)
         given = [scanner.feed(text) for text in ("x a", "bb", "bb", "d", " a", "b", "c", "b", "bb", "x")]
         assert texts(joined([*given, scanner.finish()])) == ["x ab", "[bbbd]", " ", "[abc]", "bbbx"]
+
+
+@pytest.mark.parametrize("gap", ["", "\u200b"])
+def test_letter_of_an_escape_belongs_to_no_word_where_the_source_says_so(gap: str) -> None:
+    text = f"card:\\{gap}n{gap}4111 \\n4111 n4111 \\q4111 \\t41"
+    pattern = "(?<![0-9A-Za-z])4111(?![0-9])"
+    for escapes, count in ((True, 2), (False, 0)):
+        source = Source(patterns=(pattern,), escapes=escapes, check=lambda match: match == "4111")
+        found = [piece for piece in scan(Automaton([source]), text) if isinstance(piece, Found)]
+        assert [text[match.start : match.end] for match in found] == ["4111"] * count
+
+
+def test_long_text_gives_the_same_read_word_by_word_as_character_by_character() -> None:
+    rules = automaton(EMAIL, CARD, KEY, "the (?:river|canal) of [a-z ]{1,40}e", check=None)
+    words = (
+        "  Write to alice@example.com, or\n\nto bob.jones @ 4111 1111 1111 1111 by the river of no return,   please. "
+    )
+    text = (words + "x" * 30 + " the canal of a b c d e ") * 3 + "and so the rive"
+    by_char = transcript(rules, *text)
+    for cut in (0, 1, 40, 100, len(text) // 2):
+        by_word = transcript(rules, text[:cut], text[cut:])
+        assert joined(by_word) == joined(by_char)
+    again = transcript(rules, text)  # every word is remembered by now
+    assert joined(again) == joined(by_char)
+    assert any(isinstance(piece, Found) for piece in joined(again))
+
+
+def test_long_text_whose_match_never_ends_is_taken_in_to_its_end() -> None:
+    scanner = Scanner(automaton("k[a-z ]+"))
+    text = "so k" + " and on" * MATCH_CHARS_MAX
+    assert scanner.feed(text) == "so "
+    assert scanner.overlong
+    assert scanner.position == len(text)
+    assert (
+        scanner.feed(" more words than anybody would want to read, again and again and again"),
+        scanner.finish(),
+    ) == ("", "")
+    assert scanner.decided == len("so ")

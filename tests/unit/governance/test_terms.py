@@ -66,6 +66,12 @@ def test_terms_fold_like_the_text() -> None:
     assert found(source, "\u0440aypal oslo pay\u00adpal") == ["\u0440aypal", "oslo", "pay\u00adpal"]
 
 
+def test_accent_may_be_part_of_its_letter_or_stand_behind_it_in_terms_and_in_texts() -> None:
+    for term in ("caf\u00e9", "cafe\u0301"):
+        texts = ["caf\u00e9", "CAFE\u0301", "cafe"]
+        assert [found(Source(terms=[term], ignore_case=True), text) for text in texts] == [[texts[0]], [texts[1]], []]
+
+
 def test_empty_term_is_refused() -> None:
     for term in ("", "\u200b"):
         with pytest.raises(PatternError, match="empty"):

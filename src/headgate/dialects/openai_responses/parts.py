@@ -4,7 +4,7 @@
 
 Text is never lost and never repeated: whatever comes with the end of a part, of an item or of the whole answer is
 compared with what was streamed, and what is missing is appended. Where it contradicts what was streamed, the streamed
-text stays, because readers have it, and the end of the part is marked (``extra.choice.contradicted``).
+text stays, because readers have it, and the end of the part says so (``extra.choice.contradicted``, with the other text).
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ class Part:
         self.annotations: list[Any] = []
         self.unknown: dict[str, Any] = {}
         """Fields without a place, by the type of the event they came in."""
-        self.contradicted = False
+        self.contradicted = ""
+        """Its text as the provider says it in the end, where that is another."""
         self.done = False
 
     def append(self, text: str, extra: Extra | None, made: list[AnyEvent]) -> None:
@@ -77,7 +78,7 @@ class Part:
         if whole.startswith(streamed) and not self.done:
             self.append(whole[len(streamed) :], None, made)
         else:
-            self.contradicted = True
+            self.contradicted = whole
 
     def close(self, fields: dict[str, Any], made: list[AnyEvent]) -> None:
         """End the part. `fields` is what the provider says of it now; what is known already is not said again."""
@@ -89,7 +90,7 @@ class Part:
         if fields.get("logprobs") in (None, [], self.logprobs):
             fields.pop("logprobs", None)
         said = {name: value for name, value in fields.items() if value is not None and self.fields.get(name) != value}
-        place = self.place | ({"contradicted": True} if self.contradicted else {})
+        place = self.place | ({"contradicted": self.contradicted} if self.contradicted else {})
         extra = None
         if said or self.unknown or self.contradicted:
             extra = Extra(self.unknown or None, place, storable(said) or None)

@@ -14,8 +14,9 @@ from headgate.governance.detectors.checksums import digits
 from headgate.governance.detectors.detector import DASH, END, Detector, field
 from headgate.governance.detectors.folding import folded
 
-LETTERS: Final = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0370-\u1fff"
-"""For classes: letters of scripts that put spaces between words. In others an address would take its sentence along."""
+LETTERS: Final = r"A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u02af\u0300-\u1fff"
+"""For classes: letters of scripts that put spaces between words, and accents behind letters. In other scripts an address
+would take its sentence along."""
 _L: Final = f"0-9{LETTERS}"
 
 NOT_DOMAINS: Final = frozenset(
@@ -100,7 +101,7 @@ def _north_american(number: str) -> bool:
 _S: Final = f"[ .{DASH}]"
 _PLUS: Final = f"(?:\\)?[ ./{DASH}]?\\(?[0-9])"
 _EXTENSION: Final = "(?: ?(?:x|ext\\.?) ?[0-9]{1,5})?"
-_LEFT: Final = "(?<![0-9A-Za-z_.+-])"
+_LEFT: Final = "(?<![0-9A-Za-z.+-])"
 _TRUNK: Final = (
     "07[0-9]{9}",  # United Kingdom, mobile
     "\\(?0[1-9][0-9]\\)?[ -][0-9]{4}[ -][0-9]{4}",
@@ -122,7 +123,7 @@ PHONE: Final = Detector(
     "USA and Canada, the United Kingdom, France, Germany, Australia, Japan, the Netherlands and Brazil; "
     "bare digits only behind a label such as `phone:`.",
     (
-        f"(?<![0-9A-Za-z_+])\\+[1-9]{_PLUS}{{6,14}}{_EXTENSION}{END}",
+        f"(?<![0-9A-Za-z+])\\+[1-9]{_PLUS}{{6,14}}{_EXTENSION}{END}",
         f"{_LEFT}00[1-9]{_PLUS}{{8,14}}{END}",
         f"{_LEFT}(?:1{_S})?(?:\\([2-9][0-9]{{2}}\\) ?|[2-9][0-9]{{2}}{_S})[2-9][0-9]{{2}}{_S}[0-9]{{4}}{_EXTENSION}{END}",
         f"{_LEFT}\\([1-9][0-9]\\) ?9?[0-9]{{4}}-[0-9]{{4}}{END}",

@@ -19,18 +19,16 @@ from headgate.governance.detectors.folding import folded
 _W: Final = "[0-9A-Za-z]"
 _U: Final = "[0-9A-Za-z_-]"
 _H: Final = "[0-9a-f]"
-_OWN: Final = "(?![0-9A-Za-z_-])"
-"""Right of a key of a fixed length."""
 
 VENDORS: Final[dict[str, tuple[str, ...]]] = {
-    "Headgate": (f"hg-{_U}{{43}}{_OWN}",),
+    "Headgate": (f"hg-{_U}{{43}}{END}",),
     "OpenAI, and those who write keys as it does": (
         f"sk-(?:proj|svcacct|admin|None)-{_U}{{20,}}{END}",
         f"sk-(?:or-v1-|lf-)?{_W}{{32,}}{END}",
         f"sk-lf-{_H}{{8}}-{_H}{{4}}-{_H}{{4}}-{_H}{{4}}-{_H}{{12}}{END}",
     ),
     "Anthropic": (f"sk-ant-{_U}{{20,}}{END}",),
-    "Google": (f"AIza{_U}{{35}}{_OWN}", f"ya29\\.{_U}{{20,}}{END}", f"GOCSPX-{_U}{{28}}{_OWN}"),
+    "Google": (f"AIza{_U}{{35}}{END}", f"ya29\\.{_U}{{20,}}{END}", f"GOCSPX-{_U}{{28}}{END}"),
     "AWS": ("(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}(?![0-9A-Za-z])", "ABSK[0-9A-Za-z+/]{100,}=*"),
     "GitHub": (f"gh[pousr]_{_W}{{36,}}{END}", f"github_pat_[0-9A-Za-z_]{{22,}}{END}"),
     "GitLab": (f"gl(?:pat|dt|rt|cbt|ptt|ft|imt|agent|soat|oas)-{_U}{{20,}}(?:\\.[0-9a-z]{{2}}\\.[0-9a-z]{{9}})?{END}",),
@@ -41,7 +39,7 @@ VENDORS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "Stripe": (f"(?:sk|rk)_(?:live|test)_{_W}{{16,}}{END}", "whsec_[0-9A-Za-z+/]{24,}=*"),
     "Twilio": (f"(?:SK|AC){_H}{{32}}{END}",),
-    "SendGrid": (f"SG\\.{_U}{{22}}\\.{_U}{{43}}{_OWN}",),
+    "SendGrid": (f"SG\\.{_U}{{22}}\\.{_U}{{43}}{END}",),
     "npm": (f"npm_{_W}{{36}}{END}",),
     "PyPI": (f"pypi-{_U}{{50,}}{END}",),
     "Hugging Face": (f"(?:hf|api_org)_{_W}{{34,}}{END}",),
@@ -55,8 +53,8 @@ VENDORS: Final[dict[str, tuple[str, ...]]] = {
     "Pinecone": (f"pcsk_[0-9A-Za-z_]{{40,}}{END}",),
     "DigitalOcean": (f"do[opr]_v1_{_H}{{64}}{END}",),
     "Shopify": (f"shp(?:at|ca|pa|ss)_[0-9A-Fa-f]{{32}}{END}",),
-    "Telegram": (f"[0-9]{{8,10}}:AA{_U}{{33}}{_OWN}",),
-    "Discord": (f"[MNO][0-9A-Za-z]{{23,25}}\\.{_U}{{6}}\\.{_U}{{27,38}}{_OWN}",),
+    "Telegram": (f"[0-9]{{8,10}}:AA{_U}{{33}}{END}",),
+    "Discord": (f"[MNO][0-9A-Za-z]{{23,25}}\\.{_U}{{6}}\\.{_U}{{27,38}}{END}",),
     "Databricks": (f"dapi{_H}{{32}}(?:-[0-9])?{END}",),
     "Notion": (f"ntn_{_W}{{43,}}{END}", f"secret_{_W}{{43}}{END}"),
     "Linear": (f"lin_(?:api|oauth)_{_W}{{40,}}{END}",),
@@ -68,7 +66,7 @@ VENDORS: Final[dict[str, tuple[str, ...]]] = {
     "HashiCorp": (f"hv[sb]\\.{_U}{{24,}}{END}", f"{_W}{{14}}\\.atlasv1\\.{_U}{{60,}}{END}"),
     "Doppler": (f"dp\\.(?:pt|st|ct|sa|scim|audit)\\.(?:[0-9a-z_-]{{2,35}}\\.)?{_W}{{40,44}}{END}",),
     "Atlassian": ("ATATT3[0-9A-Za-z_=-]{100,}",),
-    "Azure": (f"{_W}{{3}}[78]Q~[0-9A-Za-z_.~-]{{30,33}}[0-9A-Za-z_~-]{_OWN}",),
+    "Azure": (f"{_W}{{3}}[78]Q~[0-9A-Za-z_.~-]{{30,33}}[0-9A-Za-z_~-]{END}",),
     "Sentry, PlanetScale": ("sntrys_[0-9A-Za-z+/=_]{60,}", f"pscale_(?:tkn|pw|oauth)_{_U}{{32,}}{END}"),
 }
 """Patterns by vendor. What ends in a count without an upper bound takes its whole run: a longer key is still a key."""
@@ -166,7 +164,7 @@ def jose_header(text: str) -> bool:
 JWT: Final = Detector(
     "jwt",
     "JSON Web Tokens: three base64url parts (five if encrypted), the first of which is a header that names an algorithm.",
-    (f"(?<![0-9A-Za-z_-])eyJ{_U}{{10,1500}}\\.{_U}*\\.{_U}*(?:\\.{_U}+\\.{_U}+)?(?![0-9A-Za-z_-])",),
+    (f"(?<![0-9A-Za-z-])eyJ{_U}{{10,1500}}\\.{_U}*\\.{_U}*(?:\\.{_U}+\\.{_U}+)?(?![0-9A-Za-z_-])",),
     jose_header,
 )
 

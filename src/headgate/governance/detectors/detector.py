@@ -23,9 +23,9 @@ class Detector(NamedTuple):
     ignore_case: bool = False
 
 
-START: Final = "(?<![0-9A-Za-z_])"
-END: Final = "(?![0-9A-Za-z_])"
-"""Ends of a value that is a word: it must not be cut out of a longer one."""
+START: Final = "(?<![0-9A-Za-z])"
+END: Final = "(?![0-9A-Za-z])"
+"""Ends of a value that is a word: it must not be cut out of a longer one. `_` may stand there, as Markdown's emphasis."""
 
 DASH: Final = r"\-\u2010\u2011\u2012\u2013\u2014\u2212"
 """For classes: the hyphens and dashes that numbers are written with."""

@@ -39,7 +39,7 @@ CREDIT_CARD: Final = Detector(
     "Payment card numbers of 14 to 19 digits with an issuer's prefix and length and a right check digit, in one piece "
     "or in the groups that are printed on cards, with spaces or hyphens.",
     tuple(
-        f"(?<![0-9A-Za-z_.])(?:{body}){END}"
+        f"(?<![0-9A-Za-z.])(?:{body}){END}"
         for body in (
             "[2-68][0-9]{13,18}",
             f"[2-68][0-9]{{3}}{_S}[0-9]{{4}}{_S}[0-9]{{4}}{_S}[0-9]{{4}}(?:{_S}?[0-9]{{3}})?",
@@ -95,7 +95,7 @@ def _iban_patterns() -> tuple[str, ...]:
         groups, rest = divmod(length, 4)
         tail = f"[ -]?[A-Z0-9]{{{rest}}}" if rest else ""
         prefix = f"(?:{'|'.join(names)})[0-9]{{2}}"
-        found.append(f"(?<![0-9A-Za-z_]){prefix}(?:[ -]?[A-Z0-9]{{4}}){{{groups}}}{tail}{END}")
+        found.append(f"(?<![0-9A-Za-z]){prefix}(?:[ -]?[A-Z0-9]{{4}}){{{groups}}}{tail}{END}")
     return tuple(found)
 
 

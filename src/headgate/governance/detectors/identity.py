@@ -16,7 +16,7 @@ _SSN_LABEL: Final = label("ssn", "ss", "social security", "social security numbe
 _ITIN_LABEL: Final = label("itin", "taxpayer id", "taxpayer identification number")
 _NHS_LABEL: Final = label("nhs", "nhs id")
 _AT: Final = "[0-9]{3} ?[0-9]{2} ?[0-9]{4}"
-_HYPHENS: Final = f"{START}[0-9]{{3}}[{DASH}][0-9]{{2}}[{DASH}][0-9]{{4}}(?![0-9A-Za-z_-])"
+_HYPHENS: Final = f"{START}[0-9]{{3}}[{DASH}][0-9]{{2}}[{DASH}][0-9]{{4}}(?![0-9A-Za-z-])"
 
 
 def valid_ssn(text: str) -> bool:
@@ -80,7 +80,7 @@ UK_NHS: Final = Detector(
     "NHS numbers of England, Wales and the Isle of Man with a right check digit: grouped 3-3-4 by spaces, "
     "or bare or with hyphens behind a label such as `NHS number:`.",
     (
-        f"(?<![0-9A-Za-z_.+-])[34679][0-9]{{2}} [0-9]{{3}} [0-9]{{4}}{END}",
+        f"(?<![0-9A-Za-z.+-])[34679][0-9]{{2}} [0-9]{{3}} [0-9]{{4}}{END}",
         f"{_NHS_LABEL}[0-9]{{3}}-?[0-9]{{3}}-?[0-9]{{4}}{END}",
     ),
     valid_nhs,

@@ -39,8 +39,8 @@ IP_ADDRESS: Final = Detector(
     "IPv4 and IPv6 addresses, without port, zone and prefix length. A version or section number of exactly four parts, "
     "each below 256, cannot be told from an IPv4 address.",
     (
-        f"(?<![0-9A-Za-z_.-]){_V4}(?:\\.[0-9]{{1,6}}){{0,9}}{END}",
-        f"(?<![0-9A-Za-z_:.])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{0,4}}|{_V4}){END}",
+        f"(?<![0-9A-Za-z.-]){_V4}(?:\\.[0-9]{{1,6}}){{0,9}}{END}",
+        f"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{{0,4}}:){{2,7}}(?:[0-9A-Fa-f]{{0,4}}|{_V4}){END}",
     ),
     plausible_address,
 )
@@ -55,8 +55,8 @@ MAC_ADDRESS: Final = Detector(
     "mac_address",
     "Hardware addresses of 48 bits: six pairs with colons or hyphens, or three groups of four with dots.",
     (
-        f"(?<![0-9A-Za-z_:-])[0-9A-Fa-f]{{2}}(?:(?::[0-9A-Fa-f]{{2}}){{5,31}}|(?:-[0-9A-Fa-f]{{2}}){{5,31}}){END}",
-        f"(?<![0-9A-Za-z_.])[0-9A-Fa-f]{{4}}\\.[0-9A-Fa-f]{{4}}\\.[0-9A-Fa-f]{{4}}{END}",
+        f"(?<![0-9A-Za-z:-])[0-9A-Fa-f]{{2}}(?:(?::[0-9A-Fa-f]{{2}}){{5,31}}|(?:-[0-9A-Fa-f]{{2}}){{5,31}}){END}",
+        f"(?<![0-9A-Za-z.])[0-9A-Fa-f]{{4}}\\.[0-9A-Fa-f]{{4}}\\.[0-9A-Fa-f]{{4}}{END}",
     ),
     six_pairs,
 )
