@@ -11,8 +11,9 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from headgate.config import Route
+from headgate.dialects.openai_responses.request import kept
 from headgate.errors import RequestError
-from headgate.events import ResponseStarted
+from headgate.events import AnyEvent, Asked, ResponseStarted
 from headgate.governance.masks import Masks
 from headgate.governance.request import RequestGate, RequestVerdict
 from headgate.governance.ruleset import Ruleset
@@ -78,12 +79,29 @@ class Admitted(NamedTuple):
             config_version=config_version,
             may_retract=rules is not None and _may_take_back(rules),
             input_tokens_estimate=estimate(self.text_bytes),
-            echo=request.echo,
-            input=request.input,
+            echo=request.echo if self.screening is None else None,
+            input=request.input if self.screening is None else None,
             request_sha256=request.sha256,
             sources=request.sources,
             risk=request.risk,
         )
+
+    def kept(self, verdict: RequestVerdict) -> CreateRequest:
+        """The request as the log may have it: what a rule masked is masked there too; of a refused one nothing is kept."""
+        request = self.request
+        if (request.echo is None and request.input is None) or (not verdict.blocked and verdict.body is request.body):
+            return request
+        echo, input = (None, None) if verdict.blocked else kept(verdict.body)
+        return msgspec.structs.replace(request, echo=echo, input=None if request.input is None else input)
+
+    def asked(self, verdict: RequestVerdict) -> list[AnyEvent]:
+        """What is said of the request where the verdict took its time."""
+        if self.screening is None:
+            return [*verdict.events]
+        request = self.kept(verdict)
+        if request.echo is None and request.input is None:
+            return [*verdict.events]
+        return [*verdict.events, Asked(request.echo, request.input)]
 
 
 class Admission:
@@ -118,6 +136,7 @@ class Admission:
             self.translate(admitted, request.body)  # what is wrong with it is said now
             return admitted._replace(screening=screening)
         upstream = None if verdict.blocked else self.translate(admitted, verdict.body)
+        admitted = admitted._replace(request=admitted.kept(verdict))
         return admitted._replace(upstream=upstream, verdict=verdict)
 
     def translate(self, admitted: Admitted, body: dict[str, Any]) -> UpstreamRequest:

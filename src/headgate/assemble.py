@@ -10,8 +10,11 @@ import hashlib
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+import msgspec
+
 from headgate.events import (
     AnyEvent,
+    Asked,
     AttemptDescribed,
     AttemptEnded,
     AttemptStarted,
@@ -150,6 +153,10 @@ class Fold:
     def _started(self, _: int, event: ResponseStarted) -> None:
         self.started = event
 
+    def _asked(self, _: int, event: Asked) -> None:
+        assert self.started is not None
+        self.started = msgspec.structs.replace(self.started, echo=event.echo, input=event.input)
+
     def _attempt_started(self, _: int, event: AttemptStarted) -> None:
         self.attempts.append(event)
         self.model, self.provider_id, self.envelope = "", "", {}  # what another attempt said is not this one's
@@ -237,6 +244,7 @@ class Fold:
 
 _FOLDS: Final[dict[type[Any], Callable[[Fold, int, Any], None]]] = {
     ResponseStarted: Fold._started,
+    Asked: Fold._asked,
     AttemptStarted: Fold._attempt_started,
     AttemptDescribed: Fold._attempt_described,
     AttemptEnded: Fold._attempt_ended,

@@ -344,6 +344,13 @@ class Marks(Event, frozen=True, tag=20):
     verified: int
 
 
+class Asked(Event, frozen=True, tag=21):
+    """What of a request may be kept, where the request gate took its time: `ResponseStarted` then has none of it."""
+
+    echo: dict[str, Any] | None = None
+    input: list[Any] | None = None
+
+
 AnyEvent = (
     ResponseStarted
     | AttemptStarted
@@ -365,6 +372,7 @@ AnyEvent = (
     | Drift
     | Reviewed
     | Marks
+    | Asked
 )
 
 NAMES: Final[dict[type[Event], str]] = {
@@ -388,6 +396,7 @@ NAMES: Final[dict[type[Event], str]] = {
     Drift: "drift",
     Reviewed: "reviewed",
     Marks: "marks",
+    Asked: "asked",
 }
 
 

@@ -215,7 +215,7 @@ class Gateway:
             _logger.error("a fault in sending a request", exc_info=fault)
             producer.fail(INTERNAL)
         else:
-            producer.start(upstream, verdict.events)
+            producer.start(upstream, admitted.asked(verdict))
 
     def _handed_over(self, producer: Producer) -> None:
         self._producers.pop(producer.log.id, None)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from headgate.config import Config, Provider, Route, StoreSection
+from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.events import AttemptStarted, Governance, ResponseStarted, Status
 from headgate.gateway import Gateway
 from headgate.policies import Action, Policy, Rule
@@ -86,3 +88,25 @@ def test_request_that_is_none_any_more_with_its_masks_is_not_sent() -> None:
     assert (terminal.status, terminal.code) == (Status.FAILED, "unsupported_field")
     assert [type(event) for event in seen].count(ResponseStarted) == 1
     assert not any(isinstance(event, AttemptStarted) for event in seen)
+
+
+@pytest.mark.parametrize("before", ["", LONG], ids=["at-once", "later"])
+@pytest.mark.parametrize("action", [Action.MASK, Action.BLOCK, Action.FLAG])
+def test_log_keeps_of_a_request_what_its_rules_let_through(action: Action, before: str) -> None:
+    body = {"model": "m", "instructions": "Her salary is secret.", "input": f"{before}My salary is 5."}
+    asked = OPENAI_RESPONSES.read_request(msgspec.json.encode(body))
+
+    async def test() -> None:
+        async with Gateway(governed(terms("salary", action), "openai-responses")) as opened:
+            log = opened.create(asked, "")
+            await Answer(log).ended()
+            fold, _ = await opened.hub.fold(log)
+            assert fold.started is not None
+            kept = msgspec.json.encode([fold.started.echo, fold.started.input]).decode()
+            stored = b"".join([msgspec.msgpack.encode(entry) async for entry in opened.hub.entries(log)])
+            assert (b"salary" in stored) == (action is Action.FLAG)
+            assert kept.count("salary") == (2 if action is Action.FLAG else 0)
+            assert kept.count("[term]") == (2 if action is Action.MASK else 0)
+            assert (fold.started.input is None) == (action is Action.BLOCK)
+
+    run(test)

@@ -62,8 +62,9 @@ async def shown(gateway: Gateway, log: Log) -> Answer:
 async def show_input(gateway: Gateway, exchange: Exchange, owner: str, response_id: str) -> None:
     """``GET /v1/responses/{id}/input_items``."""
     log = await gateway.hub.find(response_id, owner)
-    started = await gateway.hub.started(log)
-    if started.input is None:
+    fold, _ = await gateway.hub.fold(log)
+    started = fold.started
+    if started is None or started.input is None:
         raise RequestError(
             "not_found", "The input of this response was not kept: it is for responses created in this dialect."
         )

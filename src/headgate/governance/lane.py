@@ -154,7 +154,7 @@ class Lane:
 
     def _failed(self, lane: _LanePart, rule: ActiveRule, answer: Answer) -> None:
         part, detail = lane.part, answer.judgement.detail
-        if self.questions.watches(answer.rule):
+        if self.questions.dry:
             self._exit.event(part.choice, Verdict("lane", rule.name, "error", part.choice, part.number, detail))
         else:
             self._stopped = True

@@ -166,7 +166,7 @@ class RetractingLane:
         part = answer.judged.part
         shown, rule = self._parts[part.choice, part.number], self.questions.rules[answer.rule]
         watches = self.questions.watches(answer.rule)
-        if judgement.outcome is Outcome.ERROR and watches:
+        if judgement.outcome is Outcome.ERROR and self.questions.dry:
             self._exit.event(
                 part.choice, Verdict("lane", rule.name, "error", part.choice, part.number, judgement.detail)
             )

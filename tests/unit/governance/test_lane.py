@@ -209,8 +209,17 @@ def test_judge_that_only_watches_keeps_nothing_waiting(settings: dict[str, Any])
     assert [rule.name for rule in gate.escalations] == ["tone"] * (settings["action"] == "escalate")
 
 
-def test_judge_that_only_watches_and_fails_is_recorded() -> None:
-    gate = gate_of(ruleset(judge("tone", action="flag")))
+@pytest.mark.parametrize("retract", [False, True])
+def test_judge_that_only_watches_and_cannot_be_asked_ends_the_response_all_the_same(retract: bool) -> None:
+    gate = gate_of(ruleset(judge("tone", action="flag"), retract=retract))
+    gate.feed([part(), Delta(0, 0, "One. Two")])
+    (number,) = ask(gate).values()
+    assert Verdict("lane", "tone", "error", 0, 0, "timeout") in gate.answer(number, ERROR)
+    assert gate.stopped == Stop("tone", 0, 0, 0, "guard_failed")
+
+
+def test_judge_that_cannot_be_asked_in_a_dry_run_is_recorded() -> None:
+    gate = gate_of(ruleset(judge("tone", action="flag"), dry_run=True))
     gate.feed([part(), Delta(0, 0, "One. Two")])
     (number,) = ask(gate).values()
     assert gate.answer(number, ERROR) == [Verdict("lane", "tone", "error", 0, 0, "timeout")]

@@ -68,10 +68,7 @@ def read_request(body: bytes) -> CreateRequest:
     _check_model(value)
     if all(value.get(field) is None for field in _INPUTS):
         raise RequestError("invalid_request", "You must provide 'input'.", param="input")
-    echo = {field: _shown(field, given) for field, given in value.items() if field in _ECHOED and given is not None}
-    kept = None if value.get("store") is False else input_of(value)
-    for field, given in [*echo.items(), ("input", kept)]:
-        _check_storable(field, given)
+    echo, input = kept(value)
     return CreateRequest(
         dialect=NAME,
         model=value["model"],
@@ -79,10 +76,22 @@ def read_request(body: bytes) -> CreateRequest:
         stream=bool(value.get("stream")),
         include_usage=True,
         text=[value.get("input"), value.get("instructions"), value.get("tools")],
-        echo=echo or None,
-        input=kept,
+        echo=echo,
+        input=input,
         background=bool(value.get("background")),
     )
+
+
+def kept(body: dict[str, Any]) -> tuple[dict[str, Any] | None, list[Any] | None]:
+    """What of a request's body is kept with the response: what its object shows of it, and its input items.
+
+    Raises `RequestError` ``invalid_request`` for what no log could hold.
+    """
+    echo = {field: _shown(field, given) for field, given in body.items() if field in _ECHOED and given is not None}
+    input = None if body.get("store") is False else input_of(body)
+    for field, given in [*echo.items(), ("input", input)]:
+        _check_storable(field, given)
+    return echo or None, input
 
 
 def read_count(body: bytes) -> CreateRequest:
