@@ -12,7 +12,9 @@ from headgate.events import AnyEvent, Extra, Governance, Verdict
 from headgate.governance.masks import Masks
 from headgate.governance.outlet import Outlet
 from headgate.governance.parts import FOLLOWS, Part
-from headgate.governance.ruleset import ActiveRule
+from headgate.governance.ruleset import ActiveRule, RuleGroup
+from headgate.governance.scanner import scan
+from headgate.policies import Action
 
 LANE: Final = "lane"
 """What the log calls the gated lane where no rule of it is to blame."""
@@ -61,6 +63,22 @@ class Actions:
         """The record of a mask; it goes out before the delta that holds it."""
         part.changed = True
         return Governance(part.choice, part.number, rule.name, "mask", start, end, released=len(mask))
+
+    def name(self, part: Part, group: RuleGroup, name: str) -> tuple[str, list[Governance]]:
+        """The name of a tool, masked; it is no text of its part, so records of it are nobody's. A rule that blocks blocks."""
+        given: list[str] = []
+        records: list[Governance] = []
+        for piece in scan(group.acting, name) if name else ():
+            if isinstance(piece, str):
+                given.append(piece)
+                continue
+            rule = group.acting_rules[piece.rule]
+            if rule.action is Action.BLOCK:
+                self.block(part, rule, 0, 0, gate="stream")
+                return "", []
+            given.append(self.mask(rule, piece.text))
+            records.append(Governance(-1, -1, rule.name, "mask", 0, 0, detail="tool_name", released=len(given[-1])))
+        return "".join(given), records
 
     def flag(self, part: Part, rule: ActiveRule, start: int, end: int, *, gate: str) -> None:
         """Let pass, and record."""

@@ -36,6 +36,7 @@ from headgate.governance.facts import Facts
 from headgate.governance.fields import Fields, is_signature
 from headgate.governance.final import PartText
 from headgate.governance.grouping import Grouping
+from headgate.governance.joints import Joints
 from headgate.governance.json_text import JsonFound
 from headgate.governance.judgement import Judgement
 from headgate.governance.lane import Lane
@@ -45,7 +46,7 @@ from headgate.governance.parts import Part, Run, Watcher
 from headgate.governance.questions import Questions
 from headgate.governance.retracting import RetractingLane
 from headgate.governance.ruleset import ActiveRule, Ruleset
-from headgate.governance.scanner import Found, scan
+from headgate.governance.scanner import Found
 from headgate.policies import Action
 
 WAITING_CHARS_MAX: Final = 1_000_000
@@ -73,6 +74,7 @@ class StreamGate:
         self._json_text = json_text
         self._fields = Fields(group.acting, dialect, words_only=bool(group.judged) and not self._dry)
         self._grouping = Grouping()
+        self._joints = Joints()
         self._parts: dict[tuple[int, int], Part] = {}
         """By the provider's numbers; parts that do not pass are not here."""
         self._numbers: dict[int, int] = {}
@@ -179,6 +181,7 @@ class StreamGate:
     def finish(self) -> list[AnyEvent]:
         """The provider's answer has ended; verdicts may still be owed."""
         self.eventful = True
+        self._end_parts(None)
         for part in self._parts.values():
             if not part.ended and self.stopped is None:
                 self._end_text(part)
@@ -208,6 +211,10 @@ class StreamGate:
         return out
 
     def _take(self, event: AnyEvent) -> None:
+        if self._joints.waiting:
+            self._end_parts(event)
+            if self.stopped is not None:
+                return
         take = _TAKES.get(type(event))
         if take is not None:
             take(self, event)
@@ -316,6 +323,7 @@ class StreamGate:
         self._numbers[event.choice] = number + 1
         is_json = event.kind is PartKind.TOOL_CALL or (self._json_text and event.kind is PartKind.TEXT)
         part = Part(event.choice, number, event.kind, is_json=is_json, acting=self._group.acting)
+        part.scanner = self._joints.carried() or part.scanner
         if self._group.watching_rules:
             part.watcher = Watcher(self._group.watching, is_json=is_json)
         self._parts[event.choice, event.part] = self._outlet.parts[event.choice, number] = part
@@ -329,25 +337,23 @@ class StreamGate:
         """The name of a tool. A match in it is masked, and one that blocks blocks."""
         if self._group.judged and not self._dry:
             return self._fields.word(name, "tool_name")
-        given: list[str] = []
-        for piece in scan(self._group.acting, name) if name else ():
-            if isinstance(piece, str):
-                given.append(piece)
-                continue
-            rule = self._group.acting_rules[piece.rule]
-            if rule.action is Action.BLOCK:
-                self._actions.block(part, rule, 0, 0, gate="stream")
-                return ""
-            mask = self._actions.mask(rule, piece.text)
-            given.append(mask)
-            record = Governance(-1, -1, rule.name, "mask", 0, 0, detail="tool_name", released=len(mask))
+        given, records = self._actions.name(part, self._group, name)
+        for record in records:
             self._send(part.choice, record)
-        return "".join(given)
+        return given
 
     def _part_done(self, event: PartDone) -> None:
         part = self._parts.get((event.choice, event.part))
-        if part is None:
-            return
+        if part is not None and not self._joints.keep(event, part):
+            self._end_part(event, part)
+
+    def _end_parts(self, event: AnyEvent | None) -> None:
+        """Those whose ends have waited for this event; None is the end of the answer."""
+        for end, part in self._joints.due(event):
+            if self.stopped is None:
+                self._end_part(end, part)
+
+    def _end_part(self, event: PartDone, part: Part) -> None:
         self._end_text(part)
         if self.stopped is None:
             event = self._facts.uncontradicted(part, event)

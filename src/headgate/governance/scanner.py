@@ -108,6 +108,16 @@ class Scanner:
         self.decided += len(released)
         return released
 
+    def split(self) -> Scanner:
+        """Another scanner takes over what is not decided, as the beginning of its own text; this one has nothing left."""
+        other = Scanner(self._automaton)
+        for name in ("_candidate", "_ends", "_held", "_memo", "_reread", "_starts", "_state", "overlong"):
+            setattr(other, name, getattr(self, name))
+        self._held, self._starts, self._ends, self._candidate = "", (), [], NONE
+        self._state = self._automaton.start
+        self._memo = self._state.memo
+        return other
+
     def finish(self) -> str | list[str | Found]:
         """The text has ended."""
         pieces: list[str | Found] = []

@@ -91,7 +91,37 @@ def test_mask_of_ones_own_is_not_numbered() -> None:
 def test_text_that_was_kept_leaves_before_its_part_is_done() -> None:
     gate = gate_of(ruleset(MASK))
     assert gate.feed([part(), Delta(0, 0, "Ad")]) == [part()]
-    assert gate.feed([PartDone(0, 0)]) == [Delta(0, 0, "Ad"), Marks(0, 0, 2, 2, 2), PartDone(0, 0)]
+    assert gate.feed([PartDone(0, 0)]) == []
+    assert gate.finish() == [Delta(0, 0, "Ad"), Marks(0, 0, 2, 2, 2), PartDone(0, 0)]
+
+
+@pytest.mark.parametrize("kind", [PartKind.TEXT, PartKind.REASONING, PartKind.REFUSAL])
+def test_value_that_stands_across_two_parts_of_one_kind_is_found(kind: PartKind) -> None:
+    gate = gate_of(ruleset(MASK))
+    given = gate.feed([part(kind=kind), Delta(0, 0, "Hi A"), PartDone(0, 0), part(0, 1, kind), Delta(0, 1, "da! ")])
+    assert given == [
+        part(kind=kind),
+        Delta(0, 0, "Hi "),
+        Marks(0, 0, 3, 3, 3),
+        PartDone(0, 0),
+        part(0, 1, kind),
+        masked(0, 3, 6, number=1),
+        Delta(0, 1, "[name]! "),
+    ]
+
+
+def test_text_that_ends_where_another_kind_follows_is_decided_there() -> None:
+    gate = gate_of(ruleset(MASK))
+    given = gate.feed([part(), Delta(0, 0, "Hi A"), PartDone(0, 0), call(0, 1), Delta(0, 1, '{"da":1}')])
+    assert (text_of(given), text_of(given, number=1)) == ("Hi A", '{"da":1}')
+    started = next(at for at, event in enumerate(given) if isinstance(event, PartStarted) and event.part == 1)
+    assert given.index(PartDone(0, 0)) < started
+
+
+def test_word_in_front_of_a_joint_still_stands_in_front_of_what_follows() -> None:
+    gate = gate_of(ruleset(MASK))
+    given = gate.feed([part(), Delta(0, 0, "x"), PartDone(0, 0), part(0, 1), Delta(0, 1, "Ada "), PartDone(0, 1)])
+    assert (text_of(given), text_of([*given, *gate.finish()], number=1)) == ("x", "Ada ")
 
 
 def test_every_kind_of_text_is_judged() -> None:
@@ -255,8 +285,13 @@ def test_part_that_only_one_dialect_knows_does_not_pass_and_the_others_are_numbe
     given = gate.feed(
         [other, Delta(0, 0, '{"q":"Ada"}'), PartDone(0, 0), part(0, 1), Delta(0, 1, "Hi "), PartDone(0, 1)]
     )
-    assert given == [part(), Delta(0, 0, "Hi "), Marks(0, 0, 3, 3, 3), PartDone(0, 0)]
-    assert gate.finish() == [Governance(-1, -1, "fields", "drop", 0, 0, detail="part.other")]
+    assert [*given, *gate.finish()] == [
+        part(),
+        Delta(0, 0, "Hi "),
+        Marks(0, 0, 3, 3, 3),
+        PartDone(0, 0),
+        Governance(-1, -1, "fields", "drop", 0, 0, detail="part.other"),
+    ]
 
 
 def test_fields_that_did_not_pass_are_named_once_and_by_us() -> None:
