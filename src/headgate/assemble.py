@@ -350,6 +350,10 @@ class Digester:
             self._flush(part)
         return digest([(c, p, part.kind, part.hash.digest()) for (c, p), part in self._parts.items()])
 
+    @property
+    def parts_count(self) -> int:
+        return len(self._parts)
+
     def parts(self) -> list[tuple[int, int, str, str]]:
         """Choice, part, kind and hash of the text of every part, in order."""
         for part in self._parts.values():

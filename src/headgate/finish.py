@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from headgate.clock import Clock
 from headgate.endings import GUARD_FAILED, INTERNAL, UNVERIFIED, Ending, closing
-from headgate.events import AnyEvent, AttemptEnded, Status
+from headgate.events import AnyEvent, AttemptEnded, Delta, PartStarted, Retracted, Status
 from headgate.lifecycle import LifecycleError
 from headgate.log import Log
 from headgate.telemetry.logs import fields, logger
+
+_TEXT: Final = frozenset({PartStarted, Delta, Retracted})
+"""What the digest of a log is made of."""
 
 _logger = logger("finish")
 
@@ -22,11 +26,12 @@ def finish(log: Log, events: Sequence[AnyEvent], ending: Ending, clock: Clock, *
     """
     now, ended_at = clock.monotonic_ns(), int(clock.wall())
     try:
-        if events:
-            log.append(events, now)
-        if log.open_attempt:
-            log.append([AttemptEnded(log.open_attempt, "ok")], now)
-        log.append([closing(ending, sha256=log.digest(), ended_at=ended_at)], now)
+        if not _TEXT.isdisjoint([type(event) for event in events]):
+            log.append(events, now)  # the digest counts them
+            events = ()
+        if log.open_attempt and not any(type(event) is AttemptEnded for event in events):
+            events = [*events, AttemptEnded(log.open_attempt, "ok")]
+        log.append([*events, closing(ending, sha256=log.digest(), ended_at=ended_at)], now)
     except LifecycleError as error:
         _logger.error("illegal end", extra=fields(response=log.id, error=str(error)))
         if log.ended:

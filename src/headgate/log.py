@@ -29,7 +29,7 @@ from headgate.events import (
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.positions import Positions
-from headgate.receipts import ANOTHER_CLOCK, ReceiptFold
+from headgate.receipts import ANOTHER_CLOCK, FOLDED, ReceiptFold
 from headgate.stores import JournalEntry, Record
 from headgate.telemetry.logs import fields, logger
 
@@ -166,7 +166,7 @@ class Log:
             sha256=terminal.sha256 or self.digest(),
             event_count=self.last_seq,
             retracted_chars=self._digester.retracted_chars,
-            parts=self._digester.parts(),
+            parts=self._digester.parts() if self._digester.parts_count > 1 else (),
         )
 
     def append(self, events: Sequence[AnyEvent], read_at: int, *, lazy: bool = False) -> None:
@@ -188,7 +188,8 @@ class Log:
                 if kind is Delta:
                     digest(event)
                     continue
-                note(read_at, event)
+                if kind in FOLDED:
+                    note(read_at, event)
                 if kind in _HASHED:
                     digest(event)
                 if kind in _NOTED:

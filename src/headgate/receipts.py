@@ -317,14 +317,16 @@ def key(*, key_id: str, public_key: str, at: int) -> dict[str, Any]:
 
 def _usage(usage: Usage) -> dict[str, Any]:
     """Counts are the provider's, who may send any number there is."""
-    return {
-        "cache_write_tokens": min(usage.cache_write_tokens, SAFE_INTEGER),
-        "cached_tokens": min(usage.cached_tokens, SAFE_INTEGER),
-        "estimated": usage.estimated,
-        "input_tokens": min(usage.input_tokens, SAFE_INTEGER),
-        "output_tokens": min(usage.output_tokens, SAFE_INTEGER),
-        "reasoning_tokens": min(usage.reasoning_tokens, SAFE_INTEGER),
+    counts = {
+        "cache_write_tokens": usage.cache_write_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "reasoning_tokens": usage.reasoning_tokens,
     }
+    if max(counts.values()) > SAFE_INTEGER:
+        counts = {name: min(count, SAFE_INTEGER) for name, count in counts.items()}
+    return {**counts, "estimated": usage.estimated}
 
 
 def _sources(sources: list[Any]) -> dict[str, Any]:

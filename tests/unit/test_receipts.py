@@ -15,6 +15,7 @@ from headgate import receipts
 from headgate.events import (
     NAMES,
     AnyEvent,
+    Asked,
     AttemptDescribed,
     AttemptEnded,
     AttemptStarted,
@@ -221,6 +222,7 @@ def planted() -> list[AnyEvent]:
     extra = Extra({"a": SECRET}, {"b": SECRET}, {"c": SECRET})
     return [
         started(echo={"instructions": SECRET}, input=[{"content": SECRET}], may_retract=True),
+        Asked({"instructions": SECRET}, [{"content": SECRET}]),
         AttemptStarted(1, "p", "openai-chat", "m", dropped=(SECRET,)),
         AttemptDescribed(1, SECRET, "m", {"system_fingerprint": SECRET}, extra),
         PartStarted(0, 0, PartKind.TOOL_CALL, SECRET, SECRET, extra),
