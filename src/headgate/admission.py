@@ -40,6 +40,10 @@ _FORMAT_FIELDS: Final = frozenset(
 """Where the dialects ask for JSON; reading a prompt costs, so it is done only for who may ask."""
 
 
+WHOLE_MAX: Final = 256
+"""Policies whose rules for whole answers are kept; more than are in force at once."""
+
+
 class Admitted(NamedTuple):
     """A request that is going to be answered."""
 
@@ -111,6 +115,7 @@ class Admission:
         self._routing = routing
         self._governor = governor
         self._ask = ask
+        self._whole: dict[str, tuple[Ruleset, Ruleset]] = {}
 
     def admit(self, request: CreateRequest, owner: str) -> Admitted:
         """Where the request leads, and what its policy says of it. Raises `RequestError`."""
@@ -122,6 +127,8 @@ class Admission:
             return Admitted(
                 request, route, target, text, upstream=self._routing.translate(request, route, target, text)
             )
+        if not request.stream:
+            rules = self._for_whole(rules)
         dropped: tuple[str, ...] = ()
         if not rules.policy.dry_run:
             request, dropped = _judgeable(request, route)
@@ -148,6 +155,23 @@ class Admission:
         if not admitted.dropped:
             return upstream
         return msgspec.structs.replace(upstream, dropped=(*admitted.dropped, *upstream.dropped))
+
+    def _for_whole(self, rules: Ruleset) -> Ruleset:
+        """The rules for an answer that nobody sees before its end: what the final gate refuses of it is taken back.
+
+        Not where something needs meaning in the stream: then text would be in the log before its verdict, for whoever
+        reads along.
+        """
+        policy = rules.policy
+        if policy.retract or policy.dry_run or rules.stream.judged or not judges_whole(rules):
+            return rules
+        found = self._whole.get(rules.version)
+        if found is None or found[0] is not rules:
+            if len(self._whole) >= WHOLE_MAX:
+                self._whole.clear()
+            twin = rules._replace(policy=policy.model_copy(update={"retract": True}))
+            found = self._whole[rules.version] = (rules, twin)
+        return found[1]
 
     def _format(self, request: CreateRequest) -> JsonFormat | None:
         if _FORMAT_FIELDS.isdisjoint(request.body):

@@ -62,12 +62,15 @@ def jobs(
     ]
 
 
-def wrong(asked: Sequence[Job], seen: Sequence[Seen], finishes: dict[str, str], text: str) -> list[str]:
-    """Which answers are not this text with this end; empty for none."""
+def wrong(
+    asked: Sequence[Job], seen: Sequence[Seen], finishes: dict[str, str], text: str, *, whole: str | None = None
+) -> list[str]:
+    """Which answers are not this text with this end; empty for none. `whole` is the text of those that were not streamed."""
+    wanted = {True: text, False: text if whole is None else whole}
     return [
         f"{job}: {one.finish} {one.error} {one.text!r}"
         for job, one in zip(asked, seen, strict=True)
-        if one.error is not None or one.text != text or one.finish != finishes[job.dialect]
+        if one.error is not None or one.text != wanted[job.stream] or one.finish != finishes[job.dialect]
     ]
 
 

@@ -93,10 +93,12 @@ def test_judge_that_raises_about_a_request_keeps_it_from_the_provider(desk: Desk
     proved(house, "screening", seen, "guard_failed")
 
 
-def test_answer_whose_whole_fails_ends_as_blocked_with_what_was_shown(desk: Desk, house: House, language: str) -> None:
+def test_answer_whose_whole_fails_ends_as_blocked_with_what_was_shown_of_it(
+    desk: Desk, house: House, language: str
+) -> None:
     asked = jobs(language, "finishing", saying(TEXT), providers=DIALECTS)
     seen = desk.ask(house.url, asked)
-    assert not wrong(asked, seen, BLOCKED, TEXT)
+    assert not wrong(asked, seen, BLOCKED, TEXT, whole="")
     for receipt in proved(house, "finishing", seen[::8], "policy_blocked"):
         assert receipt["verdicts"] == [{"count": 1, "gate": "final", "outcome": "fail", "rule": "codename"}]
 
@@ -105,7 +107,7 @@ def test_answer_that_does_not_follow_its_schema_ends_as_blocked(desk: Desk, hous
     for text, finishes in (('{"gate": "third"}', BLOCKED), ('{"gate": "third", "inches": 3}', COMPLETED)):
         asked = jobs(language, "masking", saying(text, Ask(schema=True)), providers=DIALECTS)
         seen = desk.ask(house.url, asked)
-        assert not wrong(asked, seen, finishes, text)
+        assert not wrong(asked, seen, finishes, text, whole="" if finishes is BLOCKED else text)
 
 
 def test_mask_in_structured_output_leaves_it_the_json_that_was_asked_for(
