@@ -21,6 +21,9 @@ reviews_app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+TABLE_WIDTH: Final = 400
+"""Wider than any table: a terminal folds its lines, and whatever reads a pipe gets whole words."""
+
 _out = Console(highlight=False, markup=False, soft_wrap=True)
 
 ReviewId = Annotated[str, typer.Argument(metavar="ID", help="Id of the review: rev_...")]
@@ -53,8 +56,7 @@ def list_(
         words = [review[name] for name in ("id", "state", "risk", "policy", "rule")]
         times = [time_of(review["created_at"]), time_of(review["deadline"])]
         table.add_row(*(printable(str(word)) for word in (*words, *times, claim["by"] if claim else "")))
-    # As wide as it is: a terminal folds it, and whatever reads a pipe gets whole words.
-    _out.print(table, soft_wrap=True, width=max(_out.width, _out.measure(table).maximum))
+    Console(width=TABLE_WIDTH, highlight=False, markup=False).print(table)
     if page["after"]:
         _out.print(f"There are more: --after {page['after']}")
 
