@@ -5,6 +5,7 @@
     matching   pattern -> positions, terms -> automaton -> scanner (one text)   folding (characters as a reader sees them)
                json_text, json_grammar (one text that is JSON)   escapes (one that may hold some)
     stream     gate: fields, allowed (what stands beside text)  facts (what is said of the whole)  parts, grouping
+               joints (where a text goes on in the next part)
                lane, retracting (text that waits for judges, or is taken back): segments, questions, judgement, cuts, json_values
                actions, masks (what is done about a match) -> outlet (into the log, or withheld)
     request    request: bodies (where its strings are)  unjudgeable (what it may not ask for)
