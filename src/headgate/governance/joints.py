@@ -2,7 +2,8 @@
 
 Providers cut one text into several parts (a signature, a citation, a paragraph of a summary), and readers see it whole.
 So the end of a part waits for what follows in its choice: a part of the same kind takes over what could still become
-part of a match, and a value that stands across the two is found.
+part of a match, and a value that stands across the two is found. Anything else that comes in between ends the part where
+it stands, because what the provider said there has its place; what lies across then is the re-scan's to find.
 """
 
 from __future__ import annotations
