@@ -16,9 +16,9 @@ from typing import Annotated, Final
 import typer
 
 from benchmarks.documents import Document, Truth, documents
-from headgate.governance.automaton import Automaton, Source
 from headgate.governance.detectors import DETECTORS, Detector
-from headgate.governance.scanner import Found, scan
+from headgate.governance.matching.automaton import Automaton, Source
+from headgate.governance.matching.scanner import Found, scan
 
 HARMLESS: Final = "harmless"
 EXAMPLES_MAX: Final = 12

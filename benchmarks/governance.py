@@ -38,12 +38,12 @@ from headgate.events import (
     Reason,
     Status,
 )
-from headgate.governance.automaton import Automaton, Source
 from headgate.governance.detectors import DETECTORS
+from headgate.governance.final.schema import Schemas
 from headgate.governance.judgement import Judgement
+from headgate.governance.matching.automaton import Automaton, Source
+from headgate.governance.matching.scanner import Scanner
 from headgate.governance.ruleset import ActiveRule, Ruleset, compile_policy
-from headgate.governance.scanner import Scanner
-from headgate.governance.schema import Schemas
 from headgate.guard import Guard, Holding, Wards
 from headgate.policies import DEFAULT, DEFAULT_RULES
 from headgate.positions import Place

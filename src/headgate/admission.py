@@ -15,9 +15,9 @@ from headgate.dialects.openai_responses.request import kept
 from headgate.errors import RequestError
 from headgate.events import AnyEvent, Asked, ResponseStarted
 from headgate.governance.masks import Masks
-from headgate.governance.request import RequestGate, RequestVerdict
+from headgate.governance.request.gate import RequestGate, RequestVerdict
+from headgate.governance.request.unjudgeable import unjudgeable, without_unjudgeable
 from headgate.governance.ruleset import Ruleset
-from headgate.governance.unjudgeable import unjudgeable, without_unjudgeable
 from headgate.governor import Governor
 from headgate.guard import Ask, judges_whole
 from headgate.policies import NONE

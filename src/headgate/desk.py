@@ -20,7 +20,7 @@ from headgate.endings import Ending
 from headgate.errors import Failure, StoreError
 from headgate.events import AnyEvent, Status
 from headgate.finish import finish, taken_back
-from headgate.governance.review import HeldResponse, held_response, rank
+from headgate.governance.people.review import HeldResponse, held_response, rank
 from headgate.governance.ruleset import Ruleset
 from headgate.guard import Holding
 from headgate.hub import Hub

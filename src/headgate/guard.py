@@ -1,8 +1,8 @@
 """Governance of one response in flight: between its decoder and its log.
 
-The decisions are the core's (`governance.gate`, `governance.final`); here they are carried out: questions go to the
-judges and their answers back into the gate, a stop ends the response, and once the provider has finished and nothing
-is waiting any more, the final gate says how the log may end.
+The decisions are the core's (`governance.stream.gate`, `governance.final.gate`); here they are carried out: questions
+go to the judges and their answers back into the gate, a stop ends the response, and once the provider has finished and
+nothing is waiting any more, the final gate says how the log may end.
 
 Invariant: nothing reaches the log that the gates have not let through, and however a rule or a gate fails, the response
 ends `blocked` (law 5).
@@ -20,12 +20,13 @@ import msgspec
 from headgate.endings import GUARD_FAILED, Ending
 from headgate.errors import CODES, Failure
 from headgate.events import AnyEvent, Delta, Held, PartKind, PartStarted, Retracted, Verdict
-from headgate.governance.final import Effect, FinalGate, FinalResult, PartText
-from headgate.governance.gate import StreamGate
+from headgate.governance.final.gate import Effect, FinalGate, FinalResult
+from headgate.governance.final.schema import Schemas
 from headgate.governance.judgement import Judgement
 from headgate.governance.masks import Masks
 from headgate.governance.ruleset import ActiveRule, Ruleset
-from headgate.governance.schema import Schemas
+from headgate.governance.stream.gate import StreamGate
+from headgate.governance.texts import PartText
 from headgate.positions import Place
 from headgate.prompt import JsonFormat
 from headgate.telemetry.logs import fields, logger

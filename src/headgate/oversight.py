@@ -20,9 +20,9 @@ from headgate.audit import Audit
 from headgate.clock import Clock
 from headgate.config import Config
 from headgate.desk import Desk
-from headgate.governance.review import HeldResponse
+from headgate.governance.final.schema import Schemas
+from headgate.governance.people.review import HeldResponse
 from headgate.governance.ruleset import ActiveRule, Problem, Ruleset
-from headgate.governance.schema import Schemas
 from headgate.governor import Governor
 from headgate.guard import Guard, Wards
 from headgate.hub import Hub

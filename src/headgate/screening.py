@@ -15,7 +15,7 @@ from typing import Final
 from headgate.errors import RequestError
 from headgate.events import Verdict
 from headgate.governance.judgement import Judgement
-from headgate.governance.request import RequestGate, RequestVerdict
+from headgate.governance.request.gate import RequestGate, RequestVerdict
 from headgate.governance.ruleset import Ruleset
 from headgate.guard import GUARD, Ask, log_fault, raised
 

@@ -8,7 +8,7 @@ from benchmarks.detection import Score, judge
 from benchmarks.documents import Document, Truth, documents
 from benchmarks.specimens import KINDS
 from headgate.governance.detectors import DETECTORS
-from headgate.governance.scanner import Found
+from headgate.governance.matching.scanner import Found
 
 TEXT = "key=abc is not the key xyz here"
 DOCUMENT = Document("prose", TEXT, (Truth("api_key", 0, 4, 7, True), Truth("jwt", 23, 23, 26, True)))

@@ -12,7 +12,7 @@ from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.events import AnyEvent, Held, Reviewed, Status, Terminal
 from headgate.gateway import Gateway
-from headgate.governance.review import Act
+from headgate.governance.people.review import Act
 from headgate.lifecycle import Lifecycle
 from headgate.policies import Action, Policy, Review, Rule
 from tests.faults.snapshots import Camera, Snapshot, photographed, reopened, resumed

@@ -19,7 +19,7 @@ from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.errors import RequestError, StoreError
 from headgate.events import AnyEvent, AttemptStarted, Delta, Held, Released, Retracted, Status, Terminal
 from headgate.gateway import Gateway
-from headgate.governance.review import Act
+from headgate.governance.people.review import Act
 from headgate.guard import Guard
 from headgate.lifecycle import Lifecycle
 from headgate.policies import Action, Policy, Review, Rule

@@ -18,7 +18,7 @@ LAYERS: Final = {
     "values": "__init__ events request prompt errors ids section policies config places",
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery endings positions tally reading recovery seam configfile models "
-    "context tokens merkle receipts dialects governance",
+    "context tokens merkle receipts links dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream fetch brake producer guard screening desk "
     "finish judges governor reviews audit webhooks restart stores telemetry api",
@@ -27,6 +27,22 @@ LAYERS: Final = {
     # Beside the gateway: uses it, or stands in for a provider or a client.
     "beside": "simulator client console demo",
 }
+
+GOVERNANCE: Final = {
+    "matching": "",
+    "detectors": "matching",
+    "ruleset": "matching detectors",
+    "policyset": "ruleset",
+    "judgement": "",
+    "masks": "matching ruleset",
+    "texts": "",
+    "request": "matching ruleset judgement masks",
+    "stream": "matching ruleset judgement masks texts",
+    "final": "matching ruleset judgement texts",
+    "people": "",
+    "trial": "ruleset judgement texts request stream final",
+}
+"""What of governance each member of it may import: only what stands above it, and no gate another."""
 
 MAY_IMPORT: Final = {
     "values": {"values"},
@@ -72,6 +88,7 @@ def breaches(modules: dict[str, str], packages: frozenset[str] = frozenset()) ->
             continue
         for target in sorted(set(imports(name, source, package=name in packages))):
             found += [f"headgate.{name} {complaint}" for complaint in complaints(module, layer, target)]
+            found += [f"headgate.{name} {complaint}" for complaint in governance_complaints(name, target)]
     return found
 
 
@@ -86,6 +103,18 @@ def complaints(module: str, layer: str, target: str) -> Iterator[str]:
     imported_layer = LAYER_OF.get(imported, "values")  # a name of the package itself, such as __version__
     if imported_layer not in MAY_IMPORT[layer]:
         yield f"({layer}) imports headgate.{imported} ({imported_layer}): imports point the other way"
+
+
+def governance_complaints(name: str, target: str) -> Iterator[str]:
+    """What is wrong with an import from one member of governance to another."""
+    here, there = name.split("."), target.split(".")
+    if here[0] != "governance" or len(here) == 1 or there[:2] != ["headgate", "governance"] or len(there) == 2:
+        return
+    member, imported = here[1], there[2]
+    if member not in GOVERNANCE:
+        yield "is not in GOVERNANCE in tests/house/test_layers.py: say there what it may import"
+    elif imported != member and imported not in GOVERNANCE[member].split():
+        yield f"imports governance.{imported}: it may import {GOVERNANCE[member] or 'nothing'} of governance"
 
 
 def imports(name: str, source: str, *, package: bool) -> Iterator[str]:
@@ -127,6 +156,29 @@ def test_family_is_resolved_from_inside_it() -> None:
     assert breaches({"dialects": "from .openai_chat import Decoder"}, frozenset({"dialects"})) == []
     (found,) = breaches({"dialects.openai_chat": "from ..stores import sqlite"})
     assert "headgate.stores (shell)" in found
+
+
+def test_governance_has_one_direction_and_its_gates_do_not_know_each_other() -> None:
+    above: set[str] = set()
+    for member, allowed in GOVERNANCE.items():
+        assert above.issuperset(allowed.split()), member
+        above.add(member)
+    for name, source in {
+        "governance.matching.scanner": "from headgate.governance.ruleset import ActiveRule",
+        "governance.ruleset": "def late():\n    from .masks import Masks",
+        "governance.stream.gate": "from headgate.governance.final.gate import FinalGate",
+        "governance.final.gate": "from headgate.governance import stream",
+        "governance.people.review": "from ..ruleset import ActiveRule",
+        "governance.novelty": "from headgate.governance.ruleset import ActiveRule",
+    }.items():
+        (found,) = breaches({name: source})
+        assert "GOVERNANCE" in found or "may import" in found, name
+    assert breaches({"governance.stream.gate": "from .lane import Lane\nfrom ..matching.scanner import scan"}) == []
+
+
+def test_members_of_governance_are_those_of_its_table() -> None:
+    members = {name.split(".")[1] for name in sources() if name.startswith("governance.")}
+    assert members == set(GOVERNANCE)
 
 
 def test_impure_import_is_found_except_where_the_module_is_about_it() -> None:

@@ -23,10 +23,10 @@ from headgate.events import (
     Reason,
     ResponseStarted,
 )
-from headgate.governance.gate import StreamGate
 from headgate.governance.judgement import Judgement, Outcome, Question, Span
+from headgate.governance.matching.scanner import scan
 from headgate.governance.ruleset import Ruleset, compile_policy
-from headgate.governance.scanner import scan
+from headgate.governance.stream.gate import StreamGate
 from headgate.lifecycle import Lifecycle
 from headgate.policies import Action, Policy
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headgate.governance.automaton import Automaton, Source
-from headgate.governance.scanner import Found, Scanner, joined, scan
+from headgate.governance.matching.automaton import Automaton, Source
+from headgate.governance.matching.scanner import Found, Scanner, joined, scan
 from tests.soak import share
 from tests.unit.governance.oracle import Piece, redact
 

@@ -26,10 +26,10 @@ from headgate.events import (
     Status,
     Verdict,
 )
+from headgate.governance.final.schema import Schemas
 from headgate.governance.judgement import Judgement, Outcome
 from headgate.governance.masks import Masks
 from headgate.governance.ruleset import ActiveRule, Ruleset, compile_policy
-from headgate.governance.schema import Schemas
 from headgate.guard import QUESTIONS_MAX, Guard, Holding, Wards
 from headgate.policies import Action, Policy, Rule
 from headgate.positions import Place, Positions

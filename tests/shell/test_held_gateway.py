@@ -22,7 +22,7 @@ from headgate.events import (
     Status,
 )
 from headgate.gateway import Gateway
-from headgate.governance.review import Act, State, held_response
+from headgate.governance.people.review import Act, State, held_response
 from headgate.ids import new_response_id
 from headgate.log import Log
 from headgate.reviews import new_review_id

@@ -29,7 +29,7 @@ from headgate.events import (
     Status,
     Terminal,
 )
-from headgate.governance.review import Act, HeldResponse, State, held_response
+from headgate.governance.people.review import Act, HeldResponse, State, held_response
 from headgate.log import Log
 from headgate.reviews import RETRY_S, CannotHoldError, Limits, Reviews, new_review_id
 from headgate.reviews.facts import KIND, TEXT_KIND

@@ -21,8 +21,8 @@ from headgate.api.creation import require_json
 from headgate.api.exchange import Exchange
 from headgate.config import Config
 from headgate.errors import RequestError
-from headgate.governance.decision import withheld_parts
-from headgate.governance.review import RISKS, Act, PartShown, Review, State
+from headgate.governance.people.decision import withheld_parts
+from headgate.governance.people.review import RISKS, Act, PartShown, Review, State
 from headgate.reviews import Reviews
 from headgate.reviews.waiting import PAGE_MAX
 

@@ -1,17 +1,20 @@
 """Governance: what text may leave, decided while it streams (laws 4 and 5). Pure: no sockets, no clock.
 
-    rules      ruleset (a policy, compiled)  policyset (all of them, and as they were written)  detectors/ (built in)
-               trial (a policy tried on a text)
-    matching   pattern -> positions, terms -> automaton -> scanner (one text)   folding (characters as a reader sees them)
-               json_text, json_grammar (one text that is JSON)   escapes (one that may hold some)
-    stream     gate: fields, allowed (what stands beside text)  facts (what is said of the whole)  parts, grouping
-               joints (where a text goes on in the next part)
-               lane, retracting (text that waits for judges, or is taken back): segments, questions, judgement, cuts, json_values
-               actions, masks (what is done about a match) -> outlet (into the log, or withheld)
-    request    request: bodies (where its strings are)  unjudgeable (what it may not ask for)
-    final      final: rescan  schema, ecma  formatting  drift
-    people     review (what waits for somebody)  decision (what becomes of it)
+    matching/     patterns and terms -> one automaton -> a scanner for each text
+    detectors/    what is built in
+    ruleset       a policy, compiled   policyset (all of them, and as they were written)
+    judgement     what judges are asked, and what they answer
+    masks         what stands in place of a match
+    texts         what one gate hands to the next
+    request/      the gate that a request passes
+    stream/       the gate that an answer passes while it comes
+    final/        the gate that it passes as a whole
+    people/       what waits for somebody, and what becomes of it
+    trial         a policy tried on a text, through all three gates
 
-`gate`, `request` and `final` are the three gates, and where to begin; `scanner` is what all of them rest on. What is
-found depends on the text alone because nothing between `pattern` and `scanner` knows how it came.
+Begin with the three modules called `gate`; `matching.scanner` is what all of them rest on.
+
+Imports go up in this list, never down. The gates do not know each other, `people` knows none of the others, and
+`matching` knows neither rules nor where a text comes from: that is why what is found depends on the text alone. The
+table is `GOVERNANCE` in tests/house/test_layers.py.
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from headgate.governance.folding import ZERO_WIDTH, fold, small
+from headgate.governance.matching.folding import ZERO_WIDTH, fold, small
 from headgate.governance.ruleset import ActiveRule
 
 VALUES_MAX: Final = 10_000

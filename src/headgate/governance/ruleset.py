@@ -13,9 +13,9 @@ from typing import Final, NamedTuple
 import regex
 
 from headgate.errors import HeadgateError
-from headgate.governance.automaton import Automaton, PatternError, Source
 from headgate.governance.detectors import DETECTORS
-from headgate.governance.pattern import check_bounded
+from headgate.governance.matching.automaton import Automaton, PatternError, Source
+from headgate.governance.matching.pattern import check_bounded
 from headgate.policies import FINAL_CHECKS, Action, Detect, Policy, Rule
 
 GATES: Final = ("request", "stream", "final")

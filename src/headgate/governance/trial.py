@@ -10,11 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from headgate.events import AnyEvent, Delta, Governance, PartDone, PartKind, PartStarted, Verdict
-from headgate.governance.final import Effect, FinalGate, PartText
-from headgate.governance.gate import StreamGate
+from headgate.governance.final.gate import Effect, FinalGate
 from headgate.governance.judgement import Judgement, Outcome
-from headgate.governance.request import RequestGate
+from headgate.governance.request.gate import RequestGate
 from headgate.governance.ruleset import ActiveRule, RuleGroup, Ruleset
+from headgate.governance.stream.gate import StreamGate
+from headgate.governance.texts import PartText
 
 Ask = Callable[[ActiveRule, str], Judgement]
 """Puts a question to a rule that needs meaning."""

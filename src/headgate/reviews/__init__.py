@@ -25,9 +25,9 @@ from headgate.clock import Clock
 from headgate.endings import Ending
 from headgate.errors import HeadgateError, RequestError, store_unavailable
 from headgate.events import AnyEvent
-from headgate.governance import review
-from headgate.governance.decision import Outcome, decision_events
-from headgate.governance.review import OPEN, Act, HeldResponse, Refusal, Review, State
+from headgate.governance.people import review
+from headgate.governance.people.decision import Outcome, decision_events
+from headgate.governance.people.review import OPEN, Act, HeldResponse, Refusal, Review, State
 from headgate.ids import new_response_id, suffix
 from headgate.reviews.facts import ReviewFacts, pack_text
 from headgate.reviews.waiting import PAGE_MAX, Position, Waiting

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from headgate.events import AnyEvent, Retracted
-from headgate.governance.review import HeldResponse, PartShown, Review, State
+from headgate.governance.people.review import HeldResponse, PartShown, Review, State
 from headgate.reviews.waiting import PAGE_MAX, Position
 from headgate.stores import Fact, Store
 

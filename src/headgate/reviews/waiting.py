@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from headgate.errors import RequestError
-from headgate.governance.review import Review, State, rank
+from headgate.governance.people.review import Review, State, rank
 
 PAGE_MAX: Final = 100
 """Reviews on a page of the queue."""

@@ -1,1 +1,1 @@
-"""Matching while the text streams: patterns, terms, the automaton and its scanner."""
+"""Tests of governance: patterns and detectors, the three gates, reviews."""

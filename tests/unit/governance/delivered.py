@@ -10,8 +10,8 @@ from headgate.dialects import Decoder, dialects, provider_dialects
 from headgate.dialects.response_object import response_object
 from headgate.endings import Ending, closing
 from headgate.events import AnyEvent, AttemptEnded, AttemptStarted, ChoiceDone, ResponseStarted, Status
-from headgate.governance.gate import StreamGate
 from headgate.governance.ruleset import Ruleset
+from headgate.governance.stream.gate import StreamGate
 from headgate.lifecycle import Lifecycle, terminal_status
 from tests.unit.goldens import ROOT
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
-from headgate.governance.automaton import Source
+from headgate.governance.matching.automaton import Source
 
 INVISIBLE: Final = "\u200b\u200d\u00ad"
 LOOKS: Final = {"\u0430": "a", "\uff41": "a", "\uff20": "@", "\u0410": "A", "\uff11": "1", "\u03bf": "o"}

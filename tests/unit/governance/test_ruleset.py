@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from headgate.governance.matching.scanner import Found, scan
 from headgate.governance.ruleset import PolicyError, compile_policy
-from headgate.governance.scanner import Found, scan
 from headgate.policies import DEFAULT, DEFAULT_RULES, Action, Policy, Rule
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.governance.folding import ZERO_WIDTH, fold
+from headgate.governance.matching.folding import ZERO_WIDTH, fold
 
 
 def folded(text: str) -> str:

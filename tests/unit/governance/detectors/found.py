@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from headgate.governance.automaton import Automaton, Source
 from headgate.governance.detectors import DETECTORS
-from headgate.governance.scanner import Found, scan
+from headgate.governance.matching.automaton import Automaton, Source
+from headgate.governance.matching.scanner import Found, scan
 
 
 def found(name: str, text: str) -> list[str]:

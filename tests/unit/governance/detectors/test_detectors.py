@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.governance.detectors import DETECTORS
-from headgate.governance.pattern import check_bounded, parse
+from headgate.governance.matching.pattern import check_bounded, parse
 from tests.unit.governance.detectors.found import found
 
 PROSE = """\

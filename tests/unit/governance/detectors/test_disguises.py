@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.governance.automaton import Automaton, Source
 from headgate.governance.detectors import DETECTORS
-from headgate.governance.scanner import Found, scan
+from headgate.governance.matching.automaton import Automaton, Source
+from headgate.governance.matching.scanner import Found, scan
 
 CARD = "4111111111111111"
 KEY = "ghp_" + "a1B2c3D4e5F6" * 3

@@ -1,0 +1,1 @@
+"""Tests of the final gate and its checks."""

@@ -1,0 +1,1 @@
+"""Tests of matching: patterns, terms, the automaton and its scanner."""

@@ -1,0 +1,1 @@
+"""Tests of reviews, and of what their decisions do to a log."""

@@ -1,0 +1,1 @@
+"""Tests of the stream gate, and of what stands beside it."""
