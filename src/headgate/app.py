@@ -15,9 +15,10 @@ from typing import Any, Final
 
 from starlette.middleware.cors import CORSMiddleware
 
-from headgate.api import admin, conversation, gemini, operations, receipts, responses
+from headgate.api import admin, conversation, gemini, links, openapi, operations, receipts, responses
 from headgate.api.admin import Admin
 from headgate.api.callers import Callers
+from headgate.api.compaction import Compactions
 from headgate.api.counting import count_tokens
 from headgate.api.creation import create
 from headgate.api.exchange import Exchange, Receive, Scope, Send, error_answer
@@ -52,10 +53,19 @@ class App:
     def __init__(self, gateway: Gateway, *, check_host: bool = False) -> None:
         self._gateway = gateway
         self.callers = Callers(gateway.config.keys, check_host=check_host)
+        self._links = links.Links(gateway, self.callers)
         self._admin = Admin(gateway)
         self._routes = _routes(gateway)
+        self._describe()
         self._dialects = dialects()
         self._requests: dict[tuple[str, int], Any] = {}
+
+    def _describe(self) -> None:
+        """The routes, and what they are: one of them shows that."""
+        description = openapi.Description(
+            self._routes, self._admin.endpoints, needs_keys=bool(self._gateway.config.keys)
+        )
+        self._routes[openapi.PATH] = (NATIVE, {"GET": (lambda e, *_: description.show(e), False)})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -104,7 +114,7 @@ class App:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        socket = Socket(self._gateway, self.callers, scope, receive, send, path)
+        socket = Socket(self._gateway, self.callers, self._links, scope, receive, send, path)
         try:
             await socket.run()
         except Exception as error:
@@ -130,6 +140,9 @@ class App:
         owner = ""
         if endpoint.startswith(admin.PREFIX):
             owner = self._admin.identify(exchange, scope)
+        elif needs_key and (token := self._links.token_of(scope, endpoint, exchange.header)):
+            exchange.also = links.UNREFERRED
+            owner = await self._links.identify(token, response_id)
         elif needs_key:
             owner = self.callers.identify(exchange.header)
         await handler(exchange, owner, response_id)
@@ -205,7 +218,7 @@ Route = tuple[Dialect | None, dict[str, tuple[Handler, bool]]]
 
 def _routes(gateway: Gateway) -> dict[str, Route]:
     """Path -> dialect of its errors (None: the headers say), and method -> (handler, whether it needs a key)."""
-    models = Models(gateway)
+    models, compactions = Models(gateway), Compactions(gateway)
     g = gateway
     chat, messages, native = OPENAI_CHAT, ANTHROPIC_MESSAGES, NATIVE
     listed: dict[str, tuple[Handler, bool]] = {"GET": (lambda e, *_: models.show_all(e), True)}
@@ -223,6 +236,7 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
             chat,
             {"POST": (lambda e, owner, _: count_tokens(g, e, OPENAI_RESPONSES, owner), True)},
         ),
+        "/v1/responses/compact": (chat, {"POST": (lambda e, owner, _: compactions.make(e, owner), True)}),
         "/v1/messages": (messages, {"POST": (lambda e, owner, _: create(g, e, ANTHROPIC_MESSAGES, owner), True)}),
         "/v1/messages/count_tokens": (
             messages,
@@ -245,6 +259,7 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
             chat,
             {"GET": (lambda e, owner, id_: conversation.show_input(g, e, owner, id_), True)},
         ),
+        "/v1/responses/{id}/links": (chat, {"POST": (lambda e, owner, id_: links.make(g, e, owner, id_), True)}),
         "/v1/responses/{id}/events": (
             native,
             {"GET": (lambda e, owner, id_: responses.events(g, e, owner, id_), True)},

@@ -35,12 +35,19 @@ CODES: Final[dict[str, Code]] = {
         False,
         "A field of the request has no counterpart in the dialect of the provider behind the model; the message names both.",
     ),
+    "unsupported_operation": Code(
+        400,
+        Blame.CALLER,
+        False,
+        "The provider behind the model, or the policy that judges it, has no place for what is asked; the message names it.",
+    ),
     "context_length_exceeded": Code(
         400, Blame.CALLER, False, "The request cannot fit the model's context; the message has the numbers."
     ),
     "invalid_json": Code(400, Blame.CALLER, False, "The body is not JSON."),
     "invalid_cursor": Code(400, Blame.CALLER, False, "The cursor is not a number of this log."),
-    "unauthorized": Code(401, Blame.CALLER, False, "No key, or one that is not known."),
+    "unauthorized": Code(401, Blame.CALLER, False, "No key, or one that is not known; or a token that does not fit."),
+    "expired_link": Code(401, Blame.CALLER, False, "The time of the read link is over; another one can be made."),
     "forbidden_host": Code(
         403,
         Blame.CALLER,

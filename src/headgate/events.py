@@ -197,10 +197,13 @@ class ChoiceDone(Event, frozen=True, tag=8):
 
 
 class Opaque(Event, frozen=True, tag=9):
-    """Provider fields that came without any text (policy ``none`` only)."""
+    """Provider fields that came without any text."""
 
     choice: int
     extra: Extra
+    idle: bool = False
+    """Nothing in it is known to be of the answer, so it may only say that the provider lives: it is no progress, and no
+    answer has begun with it."""
 
 
 class Usage(Event, frozen=True, tag=10):
@@ -317,7 +320,7 @@ class Drift(Event, frozen=True, tag=18):
     streamed_sha256: str
     final_sha256: str
     distance: int
-    """Edit distance in code points, exact up to `governance.drift.EXACT_CHARS_MAX`, beyond that an upper bound."""
+    """Edit distance in code points, exact up to `governance.final.drift.EXACT_CHARS_MAX`, beyond that an upper bound."""
     retracted: int
     """Code points that were shown and taken back."""
 

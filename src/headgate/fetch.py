@@ -30,10 +30,12 @@ async def get(pool: Pool, path: str, *, timeout_s: float, bytes_max: int) -> Fet
     return await _Fetch(bytes_max).run(lambda handler: pool.get(path, handler=handler, connect_s=timeout_s), timeout_s)
 
 
-async def post(pool: Pool, request: UpstreamRequest, *, timeout_s: float, bytes_max: int) -> Fetched | Failure:
-    """``POST`` of JSON."""
+async def post(
+    pool: Pool, request: UpstreamRequest, *, timeout_s: float, bytes_max: int, model: str = ""
+) -> Fetched | Failure:
+    """``POST`` of JSON. `model` is for endpoints whose path has it."""
     return await _Fetch(bytes_max).run(
-        lambda handler: pool.post(request, model="", handler=handler, connect_s=timeout_s), timeout_s
+        lambda handler: pool.post(request, model=model, handler=handler, connect_s=timeout_s), timeout_s
     )
 
 

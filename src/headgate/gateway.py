@@ -23,7 +23,7 @@ from headgate.delivery import Farewell
 from headgate.endings import INTERNAL
 from headgate.errors import Failure, RequestError, StoreError, store_unavailable
 from headgate.events import Entry
-from headgate.governance.request import RequestVerdict
+from headgate.governance.request.gate import RequestVerdict
 from headgate.governor import Governor
 from headgate.hub import Hub
 from headgate.journal import Journal
@@ -36,6 +36,7 @@ from headgate.request import CreateRequest
 from headgate.reviews import Reviews
 from headgate.routing import Routing
 from headgate.stores import Store, open_store
+from headgate.stores.secret import Secret
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
@@ -46,7 +47,6 @@ IDLE_POLL_S: Final = 0.02
 """How often a drain looks whether it is done."""
 EXPIRE_S: Final = 30.0
 """How often expired responses are looked for."""
-
 
 _logger = logger("gateway")
 
@@ -104,6 +104,7 @@ class Gateway:
             self._store, audit=self.audit, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure
         )
         self.hub = Hub(self._store, self.journal, self, self.clock)
+        self.link_secret = Secret(self._store, "links", self.clock.wall)
         self.oversight = Oversight(
             self.config, self._store, self.journal, self.hub, audit=self.audit, clock=self.clock, metrics=self.metrics
         )

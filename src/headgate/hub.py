@@ -76,6 +76,12 @@ class Hub:
             raise RequestError("expired_response", "The response is older than the retention.")
         return await self._stored(record)
 
+    async def owner_of(self, response_id: str) -> str | None:
+        """Whose response this is, for who need not say whose it should be; None if there is none (any more)."""
+        log = self.live.get(response_id)
+        record = log.record if log is not None else await self._store.find(response_id)
+        return None if record is None else record.owner
+
     async def entries(self, log: Log) -> AsyncIterator[Entry]:
         """Everything visible now, from the store, in order."""
         upto = log.committed_seq

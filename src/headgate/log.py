@@ -110,7 +110,7 @@ class Log:
         self.readers: list[LogReader] = []
         self.retractions: list[tuple[int, Retracted]] = []
         self.opened = False
-        """A semantic event is visible (part.started, delta, opaque, choice.done): headers may leave."""
+        """A semantic event is visible (part.started, delta, choice.done, an opaque that is not idle): headers may leave."""
         self.may_retract = False
         """Text that is visible may be taken back, or was."""
         self.positions: Positions | None = None
@@ -212,7 +212,7 @@ class Log:
                 self.decisions.feed(ANOTHER_CLOCK, event)
                 if type(event) in _NOTED:
                     self.note(seq, event)
-                elif type(event) in _OPENING:
+                elif _opens(event):
                     self.opened = True
             if self.last_seq == 0:
                 self._begin(entry.events[0])
@@ -258,7 +258,7 @@ class Log:
         last = entries[-1]
         self.committed_seq = last.first_seq + len(last.events) - 1
         if not self.opened:
-            self.opened = any(type(event) in _OPENING for entry in entries for event in entry.events)
+            self.opened = any(_opens(event) for entry in entries for event in entry.events)
         if self._noting:
             self._note_all(entries)
         for reader in tuple(self.readers):
@@ -303,3 +303,8 @@ class Log:
                 self.held = None
             case _:
                 pass
+
+
+def _opens(event: AnyEvent) -> bool:
+    """Whether an answer begins with it."""
+    return type(event) in _OPENING and not (type(event) is Opaque and event.idle)

@@ -24,6 +24,7 @@ from headgate.events import (
     AttemptEnded,
     AttemptStarted,
     Delta,
+    Opaque,
     Released,
     ResponseStarted,
     Status,
@@ -230,7 +231,7 @@ class Producer:
             self._deliver(events)
             return
         self._tally.note(events)
-        if self._phase != "linger" and (len(events) > 1 or first not in _NO_PROGRESS):
+        if self._phase != "linger" and any(map(_is_progress, events)):
             self._enter("stall", self.route.timeouts.stall_s)
         if self._muted:
             events = self._tally.unseen(events)
@@ -392,3 +393,7 @@ class Producer:
             self.on_end()
         else:
             self.fail(overdue(self._phase, self.route.timeouts))
+
+
+def _is_progress(event: AnyEvent) -> bool:
+    return type(event) not in _NO_PROGRESS and not (type(event) is Opaque and event.idle)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from headgate.events import Delta, Entry, Released, Retracted, Status, Terminal
+from headgate.events import Delta, Entry, Extra, Opaque, Released, Retracted, Status, Terminal
 from headgate.lifecycle import LifecycleError
 from headgate.stores import Batch
 from tests.shell.scene import HeldStore, Scene, Watcher, begin, beginning, end, run, say, until
@@ -89,6 +89,9 @@ def test_log_opens_with_the_first_semantic_event() -> None:
         log.append([started, attempt], 1)
         await scene.journal.flush()
         assert not log.opened
+        log.append([Opaque(0, Extra(response={"position": 3}), idle=True)], 1)
+        await scene.journal.flush()
+        assert not log.opened, "the provider lives, and has said nothing yet"
         log.append([part], 1)
         await scene.journal.flush()
         assert log.opened

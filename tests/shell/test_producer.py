@@ -178,6 +178,16 @@ def test_head_and_role_are_no_first_token() -> None:
     )
 
 
+def test_lines_of_which_nothing_is_known_are_no_first_token() -> None:
+    unknown = b'data: {"position":3}\n\n'
+    check(
+        says_and_waits(CHUNKED, chunk(unknown), chunk(unknown + unknown)),
+        status=Status.FAILED,
+        code="upstream_first_token_timeout",
+        first_token_s=SILENCE_S,
+    )
+
+
 def test_silence_after_a_token_is_a_stall() -> None:
     check(
         says_and_waits(CHUNKED, chunk(word("Hel"))),
@@ -216,8 +226,10 @@ _EMPTY_DELTA = [{"index": 0, "delta": {}, "finish_reason": None}]
         frame(choices=_EMPTY_DELTA, system_fingerprint="fp-NUMBER"),
         frame(choices=_EMPTY_DELTA, model="m-NUMBER"),
         frame(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}),
+        b'data: {"position":NUMBER}\n\n',
+        b'data: {"position":NUMBER}\n\n' * 2,
     ],
-    ids=["comments", "pings", "empty-deltas", "new-fingerprints", "new-models", "usage"],
+    ids=["comments", "pings", "empty-deltas", "new-fingerprints", "new-models", "usage", "unknown", "unknown-twice"],
 )
 def test_noise_is_no_progress(noise: bytes) -> None:
     """Only semantic events are: a provider may not keep a dead answer open with anything else."""

@@ -67,6 +67,8 @@ def test_header_steers_every_dialect(dialect: Dialect) -> None:
         ("GET", "/v1beta/models/sim:generateContent", "", 405, '"status":"UNIMPLEMENTED"'),
         ("POST", "/v1/messages", "", 400, '"type":"error"'),
         ("POST", "/v1/responses", "", 400, '"code":"invalid_json"'),
+        ("GET", "/v1/responses/compact", "", 405, '"code":"method_not_allowed"'),
+        ("POST", "/v1/responses/compact", "", 400, '"code":"invalid_json"'),
         ("POST", "/v1beta/models/sim:generateContent", "", 400, '{"error":{"code":400'),
         ("POST", "/v1beta/models/sim:streamGenerateContent", "", 400, '[{"error":{"code":400'),
         ("POST", "/v1beta/models/sim:streamGenerateContent?alt=sse", "", 400, '{"error":{"code":400'),

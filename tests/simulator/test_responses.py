@@ -266,3 +266,20 @@ def test_whole_response_that_failed_says_so() -> None:
         assert (response.status, response.error.code, response.output) == ("failed", "server_error", [])
 
     with_sdk(test)
+
+
+def test_conversation_is_compacted_to_what_the_user_said_and_one_sealed_item() -> None:
+    async def test(client: AsyncOpenAI, create: Create) -> None:
+        said: Any = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+        compacted = await client.responses.compact(model="sim-fast", input=said)
+        user, item = (one.model_dump(exclude_none=True, warnings=False) for one in compacted.output)
+        assert (compacted.object, user["role"], user["content"][0]["text"]) == ("response.compaction", "user", "Hi")
+        assert item["type"] == "compaction"
+        again = await client.responses.compact(model="sim-fast", input=said)
+        assert again == compacted
+        answer = await create("sim-fast", input=[user, item, {"role": "user", "content": "And now?"}])
+        assert answer.status == "completed"
+        with pytest.raises(openai.RateLimitError):
+            await client.responses.compact(model="sim-fast+429", input="Hi")
+
+    with_sdk(test)

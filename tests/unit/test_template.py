@@ -8,7 +8,7 @@ import pytest
 
 from headgate.dialects.openai_chat.decode import StreamDecoder
 from headgate.dialects.openai_chat.template import Template, learn
-from headgate.events import Delta, Extra
+from headgate.events import Delta, Extra, Opaque
 from headgate.sse import Frame
 
 PLAIN = (
@@ -112,3 +112,14 @@ def test_nothing_is_learned_where_the_chunk_made_more_than_a_plain_delta() -> No
     assert learn(data, []) is None
     assert learn(data, [Delta(0, 0, "H"), Delta(0, 0, "i")]) is None
     assert template(data, text="other") is None
+
+
+def test_line_of_which_nothing_is_known_does_not_cost_the_short_cut() -> None:
+    decoder = StreamDecoder(attempt=1, choices=1)
+    for text in ("Hi", " there"):
+        decoder.feed(b"data: " + PLAIN % text.encode() + b"\n\n")
+    learned = decoder._template
+    assert learned is not None
+    (idle,) = decoder.feed(b'data: {"position":3}\n\n')
+    assert isinstance(idle, Opaque)
+    assert decoder._template is learned

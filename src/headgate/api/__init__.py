@@ -6,10 +6,13 @@
     direct        the same on our own server's connection, without ASGI
     conversation  what the Responses dialect knows beyond one answer: objects, input items, earlier turns
     responses     the log, cancelling and deleting
+    links         URLs that open one response for reading, where no header can be sent
     socket        WebSocket; what runs on one is in `lanes`
     counting      tokens of a request that is not made
-    models        the models there are
+    compaction    conversations that a provider makes shorter
+    models        the models there are; `pages` of them
     operations    health, metrics
+    openapi       what there is, described; `objects` are what is ours
 
 Handlers raise `RequestError`; `headgate.app` turns it into the caller's dialect.
 """

@@ -104,6 +104,11 @@ class Admin:
         self._admins = Admins(config.admin.keys, open_here=not config.keys)
         self._table: Table = {**policies(gateway), **held(gateway), **(more or {})}
 
+    @property
+    def endpoints(self) -> dict[str, list[str]]:
+        """Every path there is, with its methods."""
+        return {PREFIX + path: list(methods) for path, methods in self._table.items()}
+
     def identify(self, exchange: Exchange, scope: Scope) -> str:
         """Who asks. Raises `RequestError`."""
         peer = scope.get("client")

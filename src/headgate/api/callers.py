@@ -51,6 +51,14 @@ class Callers:
                 return owner
         raise RequestError("unauthorized", "The key is not known.", headers={"www-authenticate": "Bearer"})
 
+    def miss_key(self, header: Callable[[bytes], str | None]) -> bool:
+        """Whether a request needs a key and has none at all."""
+        return bool(self._owners) and not _key_in(header)
+
+    def know(self, owner: str) -> bool:
+        """Whether there is a key of this name."""
+        return owner in self._owners.values()
+
 
 def _key_in(header: Callable[[bytes], str | None]) -> str:
     """The key, wherever the official SDKs put it."""

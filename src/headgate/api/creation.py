@@ -86,6 +86,11 @@ def read(
 ) -> CreateRequest:
     """The checked request, with those of the client's headers that a provider of its dialect understands."""
     request = declared(dialect.read_request(body, model=model, stream=stream), body, header(b"headgate-risk"))
+    return forwarded(dialect, request, header)
+
+
+def forwarded(dialect: ClientDialect, request: CreateRequest, header: GetHeader) -> CreateRequest:
+    """With those of the client's headers that a provider of its dialect understands. Raises `RequestError`."""
     if not dialect.forwarded_headers:
         return request
     found = tuple((name.decode(), value) for name in dialect.forwarded_headers if (value := header(name)))

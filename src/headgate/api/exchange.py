@@ -63,6 +63,7 @@ class Exchange:
         "_scope",
         "_send",
         "_watcher",
+        "also",
         "method",
         "mount",
         "path",
@@ -76,6 +77,8 @@ class Exchange:
         self.method: str = scope["method"]
         self.mount: str = scope.get("root_path", "")
         """Path of that place, without a slash at its end; empty for the root."""
+        self.also: Headers = ()
+        """Headers of whatever is answered, beside its own."""
         self.started = False
         """The status line has left."""
         self.status = 0
@@ -174,7 +177,7 @@ class Exchange:
     def _head(self, status: int, headers: Headers) -> dict[str, Any]:
         self.started = True
         self.status = status
-        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in (*headers, *self.also)]
         return {"type": "http.response.start", "status": status, "headers": raw}
 
     async def _receive_within(self, seconds: float) -> MutableMapping[str, Any]:

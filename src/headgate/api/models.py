@@ -13,6 +13,7 @@ import msgspec
 
 from headgate import fetch
 from headgate.api.exchange import Exchange
+from headgate.api.pages import anthropic_page, gemini_page
 from headgate.config import Route, match_route
 from headgate.dialects.gemini.request import model_object
 from headgate.gateway import Gateway
@@ -47,16 +48,20 @@ class Models:
 
     async def show_all(self, exchange: Exchange) -> None:
         """``GET /v1/models`` and ``/v1beta/models``."""
-        names = sorted((await self._names()).items())
+        query, owners = exchange.query(), await self._names()
+        names = sorted(owners)
         match client_dialect(exchange):
             case "gemini":
-                listed: dict[str, Any] = {"models": [model_object(name) for name, _ in names]}
+                page, token = gemini_page(names, query)
+                listed: dict[str, Any] = {"models": [model_object(name) for name in page.names]}
+                listed |= {"nextPageToken": token} if token else {}
             case "anthropic-messages":
-                first, last = (names[0][0], names[-1][0]) if names else (None, None)
-                data = [_anthropic_model(name) for name, _ in names]
-                listed = {"data": data, "has_more": False, "first_id": first, "last_id": last}
+                page = anthropic_page(names, query)
+                first, last = (page.names[0], page.names[-1]) if page.names else (None, None)
+                data = [_anthropic_model(name) for name in page.names]
+                listed = {"data": data, "has_more": page.more, "first_id": first, "last_id": last}
             case _:
-                listed = {"object": "list", "data": [_openai_model(name, owner) for name, owner in names]}
+                listed = {"object": "list", "data": [_openai_model(name, owners[name]) for name in names]}
         await exchange.answer(200, _JSON, msgspec.json.encode(listed))
 
     async def show(self, exchange: Exchange, name: str) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 from headgate.api.callers import Callers
 from headgate.api.exchange import Receive, Scope, Send, query_of
 from headgate.api.lanes import CutError, Lanes
+from headgate.api.links import EVENTS, Links
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
@@ -35,13 +36,14 @@ class Socket:
     """One WebSocket connection."""
 
     def __init__(
-        self, gateway: Gateway, callers: Callers, scope: Scope, receive: Receive, send: Send, path: str
+        self, gateway: Gateway, callers: Callers, links: Links, scope: Scope, receive: Receive, send: Send, path: str
     ) -> None:
         self.endpoint = "unknown"
         self.status = 0
         """HTTP status of the handshake."""
         self._gateway = gateway
         self._callers = callers
+        self._links = links
         self._scope = scope
         self._receive = receive
         self._send_raw = send
@@ -55,8 +57,8 @@ class Socket:
         await self._receive()  # websocket.connect
         try:
             response_id = self._route()
-            owner = self._identify()
-        except RequestError as error:
+            owner = await self._identify(response_id)
+        except (RequestError, StoreError) as error:
             await self._refuse(error, NATIVE if self.endpoint.endswith(_SUFFIX) else OPENAI_CHAT)
             return
         lanes = Lanes(self._gateway, owner, self._send, self._header)
@@ -76,20 +78,24 @@ class Socket:
             return path[len(_PREFIX) : -len(_SUFFIX)]
         raise RequestError("not_found", f"There is no WebSocket at {path[:200]}.")
 
-    def _identify(self) -> str:
+    async def _identify(self, response_id: str) -> str:
         """The owner's name. Browsers do not ask before they open a WebSocket to another origin, so origins are checked here."""
         origin, host = self._header(b"origin"), self._header(b"host")
         allowed = self._gateway.config.server.cors_origins
         if origin is not None and "*" not in allowed and origin not in allowed and origin.partition("://")[2] != host:
             raise RequestError("forbidden_origin", f"Pages of {origin!r} may not connect: see server.cors_origins.")
+        if response_id and (token := self._links.token_of(self._scope, EVENTS, self._header)):
+            return await self._links.identify(token, response_id)
         return self._callers.identify(self._header)
 
     def _header(self, name: bytes) -> str | None:
         value: bytes | None = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
-    async def _refuse(self, error: RequestError, dialect: Dialect) -> None:
+    async def _refuse(self, error: RequestError | StoreError, dialect: Dialect) -> None:
         """Answer the handshake with an HTTP error, where the server can."""
+        if isinstance(error, StoreError):
+            error = store_unavailable("The gateway's store cannot be read.")
         self.status = error.status
         if "websocket.http.response" not in (self._scope.get("extensions") or {}):
             await self._send_raw({"type": "websocket.close", "code": CLOSE_DONE})
@@ -109,8 +115,6 @@ class Socket:
         try:
             reader = await lanes.follower(response_id, query_of(self._scope))
         except (RequestError, StoreError) as error:
-            if isinstance(error, StoreError):
-                error = store_unavailable("The gateway's store cannot be read.")
             await self._refuse(error, NATIVE)
             return
         await self._accept()

@@ -13,6 +13,9 @@ INTEGER_MAX: Final = 2**64 - 1
 """What MessagePack holds, and with it the journal."""
 JSON_ERRORS: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
+HEARTBEATS: Final = frozenset({"ping", "keepalive", "heartbeat"})
+"""Types of events that only say that the connection lives. They are nobody's loss, whatever stands in them."""
+
 read_json: Final = msgspec.json.Decoder().decode
 
 
@@ -51,3 +54,9 @@ def storable(fields: dict[str, Any]) -> dict[str, Any]:
         if not layer:
             return fields
     raise MalformedError(f"a field is nested more than {LEVELS_MAX} levels deep")
+
+
+def is_heartbeat(fields: dict[str, Any]) -> bool:
+    """Whether an object says by its ``type`` that it only tells that the connection lives."""
+    kind = fields.get("type")
+    return type(kind) is str and kind in HEARTBEATS

@@ -21,7 +21,7 @@ _NEVER: Final = frozenset({"input"})
 """A prompt is not sent back with every stream; ``GET /v1/responses/{id}/input_items`` has it."""
 
 
-def _fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
+def shown_fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
     """Field, its name on the wire, and the default that is left out (``msgspec.NODEFAULT``: never)."""
     rows = []
     for field in msgspec.structs.fields(kind):
@@ -32,7 +32,7 @@ def _fields(kind: type[Event]) -> list[tuple[str, str, Any]]:
     return rows
 
 
-_FIELDS: Final = {kind: _fields(kind) for kind in NAMES}
+_FIELDS: Final = {kind: shown_fields(kind) for kind in NAMES}
 
 
 def event_object(seq: int, event: AnyEvent) -> dict[str, Any]:

@@ -78,6 +78,8 @@ class Ask:
     """The reasoning is to be shown."""
     sealed: bool = False
     """Reasoning is to be handed out in encrypted form too (Responses)."""
+    compact: bool = False
+    """The conversation is to be made shorter, not answered (Responses)."""
     padded: bool = True
     """Deltas may carry padding against eavesdroppers (Responses)."""
     logprobs: int | None = None

@@ -27,6 +27,7 @@ from headgate.simulator.writer import Problem
 _READERS: Final = {
     "/v1/chat/completions": chat.read,
     "/v1/responses": responses.read,
+    "/v1/responses/compact": responses.read_compacted,
     "/v1/messages": messages.read,
 }
 """Paths that are asked for answers, except Gemini's, which name the model."""
@@ -93,7 +94,7 @@ class Request:
             return Dialect.GEMINI
         if self.path == "/v1/messages" or self.path.startswith("/v1/messages/"):
             return Dialect.MESSAGES
-        return Dialect.RESPONSES if self.path == "/v1/responses" else self.sender
+        return Dialect.RESPONSES if self.path.startswith("/v1/responses") else self.sender
 
 
 def answer(request: Request, config: SimulatorConfig, stats: Stats) -> Iterator[Step]:

@@ -26,8 +26,12 @@ async function streamed(base, model) {
 
 // The whole log by a plain EventSource, which nobody helps: it ends when the browser itself gives up.
 function log(base, id) {
+  return read(`${base}/v1/responses/${id}/events`);
+}
+
+function read(url) {
   return new Promise((resolve) => {
-    const source = new EventSource(`${base}/v1/responses/${id}/events`);
+    const source = new EventSource(url);
     const seen = {events: [], opened: 0, errors: 0};
     source.onopen = () => { seen.opened += 1; };
     source.onerror = () => {

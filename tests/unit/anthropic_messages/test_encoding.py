@@ -246,7 +246,10 @@ def test_event_of_unknown_type_is_shown_where_it_stood_and_only_in_its_own_diale
 @pytest.mark.parametrize("type", sorted(OURS))
 def test_no_event_of_a_provider_is_shown_as_one_that_our_log_makes(type: str) -> None:
     other = Opaque(0, Extra(choice={"type": type, "x": 1}))
-    assert shown(log([other, *part(0, PartKind.TEXT, "a"), STOP])) == shown(log([*part(0, PartKind.TEXT, "a"), STOP]))
+    with_it = shown(log([other, *part(0, PartKind.TEXT, "a"), STOP]))
+    without = shown(log([*part(0, PartKind.TEXT, "a"), STOP]))
+    beside_the_end = {"x": 1} if type == "message_stop" else {}  # fields of an end are no end
+    assert with_it == [*without[:-1], without[-1] | beside_the_end]
 
 
 def test_tokens_put_into_a_cache_stand_beside_the_others() -> None:

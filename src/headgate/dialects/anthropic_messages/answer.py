@@ -21,7 +21,7 @@ import msgspec
 from headgate.dialects.anthropic_messages.blocks import Blocks
 from headgate.dialects.anthropic_messages.failures import failure_in_band
 from headgate.dialects.anthropic_messages.objects import REASONS
-from headgate.dialects.fields import INTEGER_MAX, MalformedError, kept, typed
+from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, typed
 from headgate.errors import Failure
 from headgate.events import (
     AnyEvent,
@@ -52,11 +52,10 @@ _BESIDE_DELTA: Final = ("usage", "context_management")
 _ONLY_AT_THE_END: Final = frozenset({"container", "context_management"})
 _TYPE: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 """What the type of an event that is passed on looks like; it becomes a line of a frame."""
-_IDLE: Final = frozenset({"ping", "keepalive", "heartbeat"})
-"""Events that only say that the connection lives: bytes are not progress."""
 _OF_A_DELTA: Final = frozenset({"type", "index", "delta"})
 _OF_A_BLOCK: Final = _OF_A_DELTA | {"content_block"}
 _OF_THE_START: Final = frozenset({"type", "message"})
+_OF_THE_STOP: Final = frozenset({"type"})
 _STOP_FIELDS: Final = frozenset({"stop_reason"})
 _EVENT_FIELDS: Final = frozenset({"type", "delta", "usage"})
 
@@ -83,6 +82,7 @@ class MessageAnswer:
         elif value.get("type") == "content_block_delta":
             self._blocks.delta(_index(value), typed(value.get("delta"), dict, "a delta"), made)
             if len(value) > len(_OF_A_DELTA):
+                self._blocks.touch(_index(value), made)
                 _carry(value, made)
             if self.finished:
                 self._refuse_more(made)
@@ -134,17 +134,19 @@ class MessageAnswer:
             case "message_delta":
                 self._message_delta(value, made)
             case "message_stop":
+                beside = kept(value, _OF_THE_STOP)
+                if beside:
+                    made.append(Opaque(0, Extra(choice={"type": "message_stop"} | beside)))
                 self.ended = True
             case _ if value.get("error"):
                 self.failure = failure_in_band(value)
-            case _:
-                self._other(value, made)
+            case name:
+                self._other(name, value, made)
 
-    def _other(self, event: dict[str, Any], made: list[AnyEvent]) -> None:
-        """An event that is nothing of ours, as it came."""
-        kind = event.get("type")
-        if type(kind) is str and _TYPE.fullmatch(kind) and kind not in _IDLE:
-            made.append(Opaque(0, Extra(choice=kept(event, frozenset()))))
+    def _other(self, name: str, event: dict[str, Any], made: list[AnyEvent]) -> None:
+        """An event that is nothing of ours, as it came, with its name, which it may have from its ``event:`` line alone."""
+        if _TYPE.fullmatch(name) and name not in HEARTBEATS:
+            made.append(Opaque(0, Extra(choice=kept({"type": name} | event | {"type": name}, frozenset())), idle=True))
 
     def _refuse_more(self, made: list[AnyEvent]) -> None:
         if self.finished and made:

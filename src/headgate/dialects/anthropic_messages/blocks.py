@@ -90,6 +90,12 @@ class Blocks:
                 return
         self._rare(index, block, fields, made)
 
+    def touch(self, index: int, made: list[AnyEvent]) -> None:
+        """A delta that was nothing but what stood beside it needs an event for that; of a block that is not open none."""
+        block = self._open.get(index)
+        if not made and block is not None:
+            made.append(Delta(0, block.part, ""))
+
     def stop(self, index: int, made: list[AnyEvent]) -> None:
         """``content_block_stop``; of a block that is not open it says nothing."""
         block = self._open.pop(index, None)

@@ -91,6 +91,8 @@ class StreamEncoder:
             str, Any
         ] = {}  # fields of ``message_delta``, and of the delta in it, that came by themselves
         self._inside: dict[str, Any] = {}
+        self._beside_stop: dict[str, Any] = {}  # and of ``message_stop``
+        self._early: list[bytes] = []  # events of the provider's own from before ``message_start``
         self._usage: Usage | None = None
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
@@ -146,9 +148,15 @@ class StreamEncoder:
     def _other(self, seq: int, event: dict[str, Any]) -> bytes:
         """An event of the provider's that is nothing of ours; what says how an answer goes and ends is ours alone."""
         kind = event.get("type")
+        if kind == "message_stop":
+            self._beside_stop |= {name: value for name, value in event.items() if name != "type"}
+            return b""
         if type(kind) is not str or kind in OURS:
             return b""
-        return _numbered(seq, [*self._begin(), _frame(kind, event)])
+        if not self._begun:  # what the provider says of its message may be still to come
+            self._early.append(_frame(kind, event))
+            return b""
+        return _numbered(seq, [_frame(kind, event)])
 
     def _begin(self, beside: dict[str, Any] | None = None) -> list[bytes]:
         """``message_start``, the first time; `beside` stood there in the provider's."""
@@ -160,7 +168,7 @@ class StreamEncoder:
         estimate = {"input_tokens": self._started.input_tokens_estimate, "output_tokens": 0}
         usage = fields.pop("usage", estimate)
         message = message_object(self._started.id, self._model) | fields | {"usage": usage}
-        return [_frame("message_start", {"message": message} | (beside or {}))]
+        return [_frame("message_start", {"message": message} | (beside or {})), *self._early]
 
     def _part_started(self, seq: int, event: PartStarted) -> bytes:
         if not is_shown(event, same_dialect=self._same):
@@ -238,7 +246,7 @@ class StreamEncoder:
         estimate = self._started.input_tokens_estimate
         usage = usage_object(self._usage, input_tokens_estimate=estimate, same_dialect=self._same)
         frames.append(_frame("message_delta", {"delta": delta, "usage": usage} | self._beside))
-        frames.append(_frame("message_stop", {}))
+        frames.append(_frame("message_stop", self._beside_stop))
         return _numbered(seq, frames)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from headgate.dialects.fields import INTEGER_MAX, MalformedError, kept, storable, typed
+from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, is_heartbeat, kept, storable, typed
 from headgate.dialects.gemini.failures import failure_in_band
 from headgate.dialects.gemini.objects import merged
 from headgate.dialects.gemini.parts import FAILURES, UNSPECIFIED, Choice
@@ -73,6 +73,8 @@ class Answer:
         if event == b"error":
             self.failure = failure_in_band(value)
             return []
+        if event.decode("ascii", "replace") in HEARTBEATS:
+            return []
         return self._read(value if type(value) is list else [value])
 
     def plain(self, chunk: PlainChunk) -> AnyEvent | None:
@@ -131,6 +133,9 @@ class Answer:
             self.failure = failure_in_band(chunk)
             return
         if chunk.keys().isdisjoint(_KNOWN_FIELDS):
+            foreign = kept(chunk, frozenset())
+            if foreign and not is_heartbeat(foreign):
+                events.append(Opaque(0, Extra(response=foreign), idle=True))
             return
         seen = (get("responseId"), get("modelVersion"), get("createTime"))
         if seen != self._seen:

@@ -27,7 +27,7 @@ CHOICES_MAX: Final = 128
 """Google's own limit for ``candidateCount`` is 8; a log may hold what other dialects ask for."""
 MODEL_CHARS_MAX: Final = 256
 """Model names become metric labels and log fields."""
-MODELS_PATH: Final = "/v1beta/models"
+MODELS_PATH: Final = "/v1beta/models?pageSize=1000"
 METHODS: Final = ("generateContent", "streamGenerateContent", "countTokens")
 """What can be done with a model of ours."""
 

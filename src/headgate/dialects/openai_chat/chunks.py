@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.fields import MalformedError, kept, storable, typed
+from headgate.dialects.fields import HEARTBEATS, MalformedError, is_heartbeat, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band, failure_of_word
 from headgate.dialects.openai_chat.parts import Choice
 from headgate.dialects.openai_chat.usage import read_usage, usage_of
@@ -47,7 +47,9 @@ class ChunkDecoder:
         """Events of one frame of a stream."""
         if event == b"error":
             self.failure = failure_in_band(value)
-        return self._read(value) if event != b"error" and isinstance(value, dict) else []
+        elif isinstance(value, dict) and event.decode("ascii", "replace") not in HEARTBEATS:
+            return self._read(value)
+        return []
 
     def whole(self, value: Any) -> list[AnyEvent]:
         """Events of a whole answer."""
@@ -78,6 +80,7 @@ class ChunkDecoder:
             return
         choices, usage = get("choices"), usage_of(chunk)
         if choices is None and usage is None:
+            self._foreign(chunk, events)
             return
         seen = (get("id"), get("model"), get("system_fingerprint"), get("service_tier"))
         if seen != self._seen:
@@ -95,6 +98,12 @@ class ChunkDecoder:
             events.append(Opaque(0, Extra(response=extra)))
         if self.finished:
             events += self._give_usage()
+
+    def _foreign(self, fields: dict[str, Any], events: list[AnyEvent]) -> None:
+        """An object without anything that makes a chunk: what it has is kept, but it may well be a heartbeat."""
+        extra = kept(fields, _CHUNK_FIELDS)
+        if extra and not is_heartbeat(fields):
+            events.append(Opaque(0, Extra(response=extra), idle=True))
 
     def _describe(self, events: list[AnyEvent]) -> None:
         """Say what is new of the whole answer. Null, "" and what is no string say nothing."""

@@ -11,7 +11,7 @@ from typing import Final
 from headgate.dialects import decode
 from headgate.dialects.openai_chat.chunks import ChunkDecoder
 from headgate.dialects.openai_chat.template import Template, learn
-from headgate.events import AnyEvent, Delta
+from headgate.events import AnyEvent, Delta, Opaque
 from headgate.sse import Frame
 
 LESSONS_MAX: Final = 8
@@ -37,9 +37,9 @@ class StreamDecoder(decode.StreamDecoder):
             self._answer.ended = True
             return []
         made = super()._frame(frame)
-        if any(type(event) is not Delta for event in made):
+        if any(type(event) is not Delta and not (type(event) is Opaque and event.idle) for event in made):
             self._template = None
-        elif made and self._lessons:
+        elif made and type(made[0]) is Delta and self._lessons:
             self._lessons -= 1
             self._template = learn(frame.data, made) or self._template
         return made

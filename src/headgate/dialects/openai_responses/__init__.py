@@ -4,6 +4,7 @@
     prompt_read  a client's request in no dialect's words; its items in `item_read`
     prompt_write a request of another dialect in this one's; its items in `item_write`
     items        input items: of a request, after a response, listed
+    compaction   what goes to a provider and back as it came
     decode       provider bytes -> JSON values
     answer       the events of a stream, or a whole response -> events
     parts        the items of an answer, and the parts in them

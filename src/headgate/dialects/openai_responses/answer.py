@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.fields import INTEGER_MAX, MalformedError, kept, storable, typed
+from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band
 from headgate.dialects.openai_responses.failures import failure_of_error, failure_of_event
 from headgate.dialects.openai_responses.grouping import CONTENT, HANDLERS, PLACE, SUMMARY, Items, index_of
@@ -34,8 +34,10 @@ REASONS: Final = {"max_output_tokens": Reason.LENGTH, "content_filter": Reason.C
 """Of ``incomplete_details.reason``. Unknown ones are `Reason.LENGTH`: something was cut short."""
 _TYPE: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 """What the type of an event that is passed on looks like; it becomes a line of a frame."""
-_IDLE: Final = frozenset({"keepalive", "ping", "heartbeat"})
-"""Events that only say that the connection lives: bytes are not progress."""
+_OF_THE_ANSWER: Final = "response."
+"""What the types of events about the answer begin with. Others, none of which is known, may be heartbeats."""
+_LIFECYCLE_FIELDS: Final = frozenset({"type", "sequence_number", "response"})
+_REASON_FIELD: Final = frozenset({"reason"})
 _DELTA_FIELDS: Final = PLACE | {"summary_index", "delta", "logprobs"}
 _DONE_FIELDS: Final = PLACE | {"summary_index", "logprobs"}
 
@@ -81,16 +83,21 @@ class Answer:
         kind = value.get("type")
         if event == b"error" or kind in ("error", "response.error"):
             self.failure = failure_of_event(value)
-        elif type(kind) is not str:
-            if value.get("error"):
-                self.failure = failure_in_band(value)
-        else:
-            group = HANDLERS.get(kind)
-            if group is not None:
-                group(self._items, value, made)
-            else:
-                _HANDLERS.get(kind, Answer._other)(self, value, made)
+        elif type(kind) is str:
+            self._typed(kind, value, made)
+        elif value.get("error"):
+            self.failure = failure_in_band(value)
+        elif event:  # some servers name their events there alone
+            name = event.decode("ascii", "replace")
+            self._typed(name, {"type": name} | value | {"type": name}, made)
         return made
+
+    def _typed(self, kind: str, event: dict[str, Any], made: list[AnyEvent]) -> None:
+        group = HANDLERS.get(kind)
+        if group is not None:
+            group(self._items, event, made)
+        else:
+            _HANDLERS.get(kind, Answer._other)(self, event, made)
 
     def plain(self, plain: PlainDelta) -> AnyEvent | None:
         """The event of a delta for the part that the last text was for; None if the long way has to find out."""
@@ -128,7 +135,7 @@ class Answer:
         if word in ("completed", "done") and status in ("incomplete", "failed", "cancelled", "in_progress", "queued"):
             word = status  # some servers have one last event for every end
         if word in ("completed", "done", "incomplete"):
-            self._finish(response, "completed" if word == "done" else word, made)
+            self._finish(response, "completed" if word == "done" else word, kept(event, _LIFECYCLE_FIELDS), made)
         elif word == "failed":
             self.failure = failure_of_error(response.get("error"))
         elif word == "cancelled":
@@ -146,16 +153,21 @@ class Answer:
             made.append(described)
             self._described = described
 
-    def _finish(self, response: dict[str, Any], word: str, made: list[AnyEvent]) -> None:
-        """The provider's last word: what it had not said of its items, how the choice ended, and what it cost."""
+    def _finish(self, response: dict[str, Any], word: str, beside: dict[str, Any] | None, made: list[AnyEvent]) -> None:
+        """The provider's last word: what it had not said of its items, how the choice ended, and what it cost.
+
+        `beside` stood beside the response in the event.
+        """
         settled: set[int] = set()
         for position, item in enumerate(typed(response.get("output") or [], list, "output")):
             self._items.settle(position, typed(item, dict, "an item"), settled, made)
         self._items.end(made)
         details = response.get("incomplete_details")
-        given = details.get("reason") if type(details) is dict else None
+        details = details if type(details) is dict else {}
+        given, rest = details.get("reason"), kept(details, _REASON_FIELD)
         provider_reason = given if word == "incomplete" and type(given) is str and given else word
-        made.append(ChoiceDone(0, self._reason(word, provider_reason), provider_reason[:DESCRIPTION_CHARS_MAX]))
+        extra = Extra(beside, {"incomplete_details": rest} if rest else None) if beside or rest else None
+        made.append(ChoiceDone(0, self._reason(word, provider_reason), provider_reason[:DESCRIPTION_CHARS_MAX], extra))
         usage = response.get("usage")
         if usage is not None:
             made.append(read_usage(storable(typed(usage, dict, "usage"))))
@@ -198,7 +210,7 @@ class Answer:
             self._other(event, made)
             return
         field = _TEXT_OF[event["type"]]
-        part.note(event, _DONE_FIELDS | {field, "name"})
+        part.note(event | {"type": _SPELT.get(event["type"], event["type"])}, _DONE_FIELDS | {field, "name"})
         part.complete(event.get(field), made)
 
     def _annotation(self, event: dict[str, Any], made: list[AnyEvent]) -> None:
@@ -233,13 +245,13 @@ class Answer:
     def _other(self, event: dict[str, Any], made: list[AnyEvent]) -> None:
         """An event that is nothing of ours, as it came; it names its item by our number."""
         kind = event["type"]
-        if not _TYPE.fullmatch(kind) or kind in _IDLE:
+        if not _TYPE.fullmatch(kind) or kind.removeprefix(_OF_THE_ANSWER) in HEARTBEATS:
             return
         shown = {name: value for name, value in event.items() if name not in ("sequence_number", "obfuscation")}
         item = self._items.find(event)
         if item is not None and "output_index" in shown:
             shown["output_index"] = item.index
-        made.append(Opaque(0, Extra(response=storable(shown))))
+        made.append(Opaque(0, Extra(response=storable(shown)), idle=not kind.startswith(_OF_THE_ANSWER)))
 
 
 def read_usage(usage: dict[str, Any]) -> Usage:
@@ -274,6 +286,11 @@ _FAMILIES: Final = {
 }
 """Stem of the events that carry text -> what it is text of, and the field of ``.done`` that has all of it."""
 _TEXT_OF: Final = {f"{stem}.done": field for stem, (_, _, field) in _FAMILIES.items()}
+_SPELT: Final = {
+    "response.reasoning.done": "response.reasoning_text.done",
+    "response.reasoning_summary.done": "response.reasoning_summary_text.done",
+}
+"""Ends that are shown under another type than they come under."""
 _ABOUT: Final = {ANNOTATION_ADDED: (PartKind.TEXT, CONTENT)} | {
     f"{stem}.{end}": (kind, at) for stem, (kind, at, _) in _FAMILIES.items() for end in ("delta", "done")
 }

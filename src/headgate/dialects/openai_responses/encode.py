@@ -113,6 +113,7 @@ class StreamEncoder:
         self._fold = Fold()
         self._output = Output("", 0, same_dialect=False)
         self._same = False  # the answering attempt speaks this dialect: what else it said is shown
+        self._beside_end: dict[str, Any] = {}  # what stood beside the response in the provider's last event
         self._lines: dict[int, _Line] = {}
         self._shown: set[int] = set()  # indices of items whose end was shown
         self._waiting: dict[int, dict[str, Any]] = {}  # indices of items whose end waits -> fields beside the item
@@ -156,6 +157,7 @@ class StreamEncoder:
                 return self._send(seq, self._part_done(self._lines[event.part], event.extra))
             case ChoiceDone():
                 self._output.end(event.reason)
+                self._beside_end = (event.extra.response if event.extra and self._same else None) or {}
                 return self._send(seq, self._released(ended=True))
             case Opaque() if self._same and event.extra.response:
                 return self._send(seq, self._opaque(event.extra.response))
@@ -258,7 +260,7 @@ class StreamEncoder:
                 if item.announced and item.index not in self._shown:
                     made += self._item_done(item, {}, ended=True)
         ending = _ENDINGS.get(event.status, "response.failed")
-        made.append((ending, {"response": self._response()}))
+        made.append((ending, {"response": self._response()} | (self._beside_end if event.status.successful else {})))
         if not self._end_marker:
             return self._send(seq, made)
         return b"%bid: %d\ndata: [DONE]\n\n" % (self._send(0, made), seq)

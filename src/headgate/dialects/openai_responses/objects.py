@@ -92,12 +92,14 @@ def response_fields(fold: Fold, *, cancelled: str) -> dict[str, Any]:
     return fields
 
 
-def _incomplete_details(fold: Fold, terminal: Terminal) -> dict[str, str]:
+def _incomplete_details(fold: Fold, terminal: Terminal) -> dict[str, Any]:
     """A provider of this dialect may have had a reason of its own, which is shown as it spelt it."""
     choice = fold.choices.get(0)
     done = choice.done if choice and fold.dialect == NAME and terminal.status is not Status.BLOCKED else None
     known = done is None or done.provider_reason in ("", "incomplete", "completed")
-    return {"reason": _INCOMPLETE[terminal.status] if done is None or known else done.provider_reason}
+    reason = _INCOMPLETE[terminal.status] if done is None or known else done.provider_reason
+    beside = ((done.extra.choice if done and done.extra else None) or {}).get("incomplete_details")
+    return {"reason": reason} | (beside if isinstance(beside, dict) else {})
 
 
 def outputs(fold: Fold) -> dict[int, Output]:

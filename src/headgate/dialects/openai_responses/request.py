@@ -109,16 +109,22 @@ def write_request(request: CreateRequest, *, model: str, stream: bool) -> Upstre
     But for the model and the stream; for ids of items that we made up and the provider cannot know; and for
     ``background``, which is between the client and us: nobody has to poll a provider.
     """
-    body = {name: value for name, value in request.body.items() if name not in ("background", "background_options")}
+    body = sent_upstream(request.body)
     body["model"] = model
-    if type(body.get("input")) is list:
-        body["input"] = as_sent_upstream(body["input"])
     if stream:
         body["stream"] = True
     else:
         body.pop("stream", None)
         body.pop("stream_options", None)
     return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream)
+
+
+def sent_upstream(body: dict[str, Any]) -> dict[str, Any]:
+    """A body without what is between the client and us, and without ids of ours."""
+    sent = {name: value for name, value in body.items() if name not in ("background", "background_options")}
+    if type(sent.get("input")) is list:
+        sent["input"] = as_sent_upstream(sent["input"])
+    return sent
 
 
 def _read(body: bytes) -> dict[str, Any]:

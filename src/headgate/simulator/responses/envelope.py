@@ -9,7 +9,7 @@ from headgate.simulator.faults import FaultName
 from headgate.simulator.plan import Finish, Plan
 from headgate.simulator.quirks import Quirk
 from headgate.simulator.registry import Name
-from headgate.simulator.responses.items import JSON, complete, items
+from headgate.simulator.responses.items import JSON, SEALED, complete, items
 from headgate.simulator.writer import BROKEN, OVERLOADED
 
 _DEFAULTS: Final[JSON] = {
@@ -65,6 +65,29 @@ def ended(plan: Plan) -> JSON:
     if not plan.has(FaultName.NO_USAGE):
         response["usage"] = _usage(plan)
     return response
+
+
+def compacted(plan: Plan) -> JSON:
+    """A conversation made shorter: what the user said, and an item that nobody can read in place of the rest."""
+    said = [turn.text for turn in plan.ask.turns if turn.role == "user" and turn.text]
+    messages = [
+        {
+            "id": f"msg_{plan.id}{index:04x}",
+            "type": "message",
+            "status": "completed",
+            "role": "user",
+            "content": [{"type": "input_text", "text": text}],
+        }
+        for index, text in enumerate(said)
+    ]
+    item = {"id": f"cmp_{plan.id}", "type": "compaction", "encrypted_content": SEALED + plan.id}
+    return {
+        "id": f"resp_{plan.id}",
+        "object": "response.compaction",
+        "created_at": plan.created,
+        "output": [*messages, item],
+        "usage": _usage(plan),
+    }
 
 
 def revised(response: JSON) -> JSON:

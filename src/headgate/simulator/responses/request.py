@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import msgspec
@@ -104,6 +105,11 @@ def read(body: bytes) -> Ask:
         padded=options is None or options.include_obfuscation is not False,
         logprobs=(request.top_logprobs or 0) if logprobs else None,
     )
+
+
+def read_compacted(body: bytes) -> Ask:
+    """What a request to ``/v1/responses/compact`` asks for: nothing is stored, so the input must be there. Raises as `read`."""
+    return replace(read(body), compact=True, stream=False)
 
 
 def _turns(request: ResponsesRequest) -> tuple[Turn, ...]:

@@ -119,7 +119,8 @@ class ResponsesWriter:
                 raise AssertionError(f"{name} strikes at no token")
 
     def whole(self) -> bytes:
-        return self._framing.marked(_encode(envelope.ended(self._plan)))
+        plan = self._plan
+        return self._framing.marked(_encode(envelope.compacted(plan) if plan.ask.compact else envelope.ended(plan)))
 
     def broken(self, name: Name) -> bytes | None:
         match name:
