@@ -9,11 +9,11 @@ ARGS   ?=
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
-SOURCES := $(wildcard src tests benchmarks docs examples)
+SOURCES := $(wildcard src tests benchmarks docs examples hatch_build.py)
 PIP     := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test soak run demo bench docs format lock clean
+.PHONY: help setup check test soak run demo compile bench docs format lock clean
 MAKEFLAGS += --no-print-directory
 
 help: ## list the targets
@@ -39,6 +39,9 @@ run: $(READY) ## start the gateway
 
 demo: $(READY) ## show what it does, without any provider
 	@$(BIN)/headgate demo $(ARGS)
+
+compile: $(READY) ## compile the hot modules again, after they were edited
+	@$(BIN)/python hatch_build.py
 
 bench: $(READY) ## measure it
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -70,5 +73,7 @@ $(READY): requirements.lock pyproject.toml
 	@echo "Installing into $(VENV) (once; again when requirements.lock or pyproject.toml change)"
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements.lock
+	@echo "Compiling the hot modules, if there is a C compiler (a minute or two; HEADGATE_COMPILE=0 leaves it)"
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@$(BIN)/headgate --version
 	@touch $(READY)

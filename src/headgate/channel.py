@@ -211,12 +211,16 @@ def _header_line(name: str, value: str) -> bytes:
 class _Encoded:
     """The headers that every answer carries, as bytes: uvicorn renews them once a second."""
 
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    lines = b""
+    def __init__(self) -> None:
+        self.headers: Sequence[tuple[bytes, bytes]] = ()
+        self.lines = b""
+
+
+_encoded: Final = _Encoded()
 
 
 def _every_answer(state: ServerState) -> bytes:
-    if state.default_headers is not _Encoded.headers:
-        _Encoded.headers = state.default_headers
-        _Encoded.lines = b"".join([b"%b: %b\r\n" % pair for pair in state.default_headers])
-    return _Encoded.lines
+    if state.default_headers is not _encoded.headers:
+        _encoded.headers = state.default_headers
+        _encoded.lines = b"".join([b"%b: %b\r\n" % pair for pair in state.default_headers])
+    return _encoded.lines

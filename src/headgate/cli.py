@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from headgate import __version__, configfile
+from headgate import INTERPRETED, __version__, configfile
 from headgate.api.callers import hash_key
 from headgate.commands.audit import audit_app
 from headgate.commands.policy import policy_app
@@ -44,7 +44,9 @@ ConfigPath = Annotated[
 
 def _version(shown: bool) -> None:
     if shown:
-        _out.print(f"headgate {__version__}")
+        _out.print(
+            f"headgate {__version__} ({f'interpreted: {INTERPRETED}' if INTERPRETED else 'compiled'})", soft_wrap=True
+        )
         raise typer.Exit
 
 

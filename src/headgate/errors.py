@@ -3,6 +3,8 @@
     HeadgateError
      |- RequestError     the caller's request cannot be served; becomes an HTTP answer in the caller's dialect
      |- ConfigError      the configuration cannot be used; `headgate check` prints all of its problems
+     |- PolicyError      a policy cannot be used; those in force stay
+     |- LifecycleError   an event may not stand where it stands: a fault of ours
      `- StoreError       the durable store failed; law 1 decides what happens
 
 What a provider does wrong is never an exception: decoders turn it into a `Failure`, which ends the log.
@@ -11,10 +13,12 @@ What a provider does wrong is never an exception: decoders turn it into a `Failu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from headgate.events import Blame
+from headgate.places import Problem
 
 
 class Code(NamedTuple):
@@ -154,6 +158,20 @@ class ConfigError(HeadgateError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class PolicyError(HeadgateError):
+    """A policy that cannot be used. `problems` holds everything that is wrong with it, each with its place."""
+
+    code = "policy_invalid"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(f"{'.'.join(map(str, place))}: {text}" for place, text in problems))
+        self.problems = list(problems)
+
+
+class LifecycleError(HeadgateError):
+    """An event that may not stand where it stands: a fault in the gateway."""
 
 
 class StoreError(HeadgateError):

@@ -7,8 +7,8 @@ from typing import Final
 
 from headgate.clock import Clock
 from headgate.endings import GUARD_FAILED, INTERNAL, UNVERIFIED, Ending, closing
+from headgate.errors import LifecycleError
 from headgate.events import AnyEvent, AttemptEnded, Delta, PartStarted, Retracted, Status
-from headgate.lifecycle import LifecycleError
 from headgate.log import Log
 from headgate.telemetry.logs import fields, logger
 

@@ -18,9 +18,9 @@ import msgspec
 from headgate.clock import Clock
 from headgate.config import Config, Route
 from headgate.configfile import FileConfig, build_policies, parse_policies, placed, policies_asked
-from headgate.errors import ConfigError, RequestError, StoreError
+from headgate.errors import ConfigError, PolicyError, RequestError, StoreError
 from headgate.governance.policyset import PolicySet, PolicySource, changed, digest, source_of, toml
-from headgate.governance.ruleset import PolicyError, Ruleset
+from headgate.governance.ruleset import Ruleset
 from headgate.ids import new_response_id, suffix
 from headgate.places import Problem, dotted
 from headgate.policies import NONE

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from headgate.errors import HeadgateError
+from headgate.errors import LifecycleError
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
@@ -49,10 +49,6 @@ STATUS_OF_REASON: Final[dict[Reason, Status]] = {
 SUCCESSES: Final = frozenset({Status.COMPLETED, Status.REFUSED, Status.FILTERED})
 """Ends that only the provider can bring about. A budget or a policy of ours may end what is unfinished."""
 _BADNESS: Final = {status: rank for rank, status in enumerate(Status)}
-
-
-class LifecycleError(HeadgateError):
-    """An event that may not stand where it stands: a fault in the gateway."""
 
 
 def terminal_status(reasons: list[Reason]) -> Status:

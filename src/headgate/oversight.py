@@ -22,12 +22,13 @@ from headgate.config import Config
 from headgate.desk import Desk
 from headgate.governance.final.schema import Schemas
 from headgate.governance.people.review import HeldResponse
-from headgate.governance.ruleset import ActiveRule, Problem, Ruleset
+from headgate.governance.ruleset import ActiveRule, Ruleset
 from headgate.governor import Governor
 from headgate.guard import Guard, Wards
 from headgate.hub import Hub
 from headgate.journal import Journal
 from headgate.judges import Judges
+from headgate.places import Problem
 from headgate.policies import Webhook
 from headgate.producer import Producer
 from headgate.reviews import Reviews, new_review_id

@@ -17,7 +17,7 @@ from headgate.brake import Brake
 from headgate.clock import Clock
 from headgate.config import Route
 from headgate.endings import INTERNAL, UNREAD, UNVERIFIED, Ending, overdue
-from headgate.errors import Failure
+from headgate.errors import Failure, LifecycleError
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
@@ -34,7 +34,6 @@ from headgate.finish import finish
 from headgate.governance.ruleset import Ruleset
 from headgate.guard import Guard, Holding
 from headgate.journal import Journal
-from headgate.lifecycle import LifecycleError
 from headgate.log import Log
 from headgate.positions import Place
 from headgate.reading import Reading

@@ -114,8 +114,11 @@ class Call:
 class Pool:
     """Connections to one provider."""
 
-    def __init__(self, target: Endpoint) -> None:
+    def __init__(self, target: Endpoint, *, address: str = "") -> None:
+        """With `address` it is connected to that, and not to what the name is resolved to at that moment; certificate
+        and Host header are those of the name, and a proxy is not asked."""
         self.endpoint = target
+        self._address = address
         self.idle: list[Connection] = []
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -223,10 +226,10 @@ class Pool:
     async def _dial(self) -> Connection:
         target = self.endpoint
         proxy = target.proxy
-        if proxy is None:
-            hostname = target.host if target.tls else None
+        if proxy is None or self._address:
+            address, hostname = self._address or target.host, target.host if target.tls else None
             _, connection = await self._loop.create_connection(
-                lambda: Connection(self), target.host, target.port, ssl=target.tls, server_hostname=hostname
+                lambda: Connection(self), address, target.port, ssl=target.tls, server_hostname=hostname
             )
             return connection
         port = proxy.port or (443 if proxy.scheme == "https" else 80)

@@ -22,7 +22,6 @@ import msgspec
 from standardwebhooks import Webhook as Signer
 
 from headgate.clock import Clock
-from headgate.connection import Connection
 from headgate.errors import Failure
 from headgate.policies import Webhook
 from headgate.request import UpstreamRequest
@@ -149,7 +148,7 @@ class Webhooks:
         addresses = await _resolve(target)
         if not webhook.allow_internal and any(is_internal(address) for address in addresses):
             raise RefusedError("its address is not on the public internet (allow_internal)")
-        pool = _CheckedPool(target, addresses[attempt % len(addresses)])
+        pool = Pool(target, address=addresses[attempt % len(addresses)])
         answer = _Answer()
         try:
             path = (url.path or "/") + (f"?{url.query}" if url.query else "")
@@ -171,22 +170,6 @@ async def _resolve(target: Endpoint) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(item[4][0]) for item in found))
-
-
-class _CheckedPool(Pool):
-    """Connects to the address that was checked; certificate and Host header are those of the name."""
-
-    def __init__(self, target: Endpoint, address: str) -> None:
-        super().__init__(target)
-        self._address = address
-
-    async def _dial(self) -> Connection:
-        target = self.endpoint
-        name = target.host if target.tls else None
-        _, connection = await asyncio.get_running_loop().create_connection(
-            lambda: Connection(self), self._address, target.port, ssl=target.tls, server_hostname=name
-        )
-        return connection
 
 
 class _Answer:

@@ -15,7 +15,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "src" / "headgate"
 
 LAYERS: Final = {
     # What everything may know.
-    "values": "__init__ events request prompt errors ids section policies config places",
+    "values": "__init__ compiled events request prompt errors ids section policies config places",
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery endings positions tally reading recovery seam configfile models "
     "context tokens merkle receipts links dialects governance",
@@ -60,8 +60,12 @@ IMPURE: Final = (
 )
 """What values and core must not import."""
 
-EXCEPTIONS: Final = {"ids": {"secrets"}, "configfile": {"os", "pathlib", "tomllib"}}
-"""Ids are random by definition, and a configuration is read from a file and the environment."""
+EXCEPTIONS: Final = {
+    "ids": {"secrets"},
+    "configfile": {"os", "pathlib", "tomllib"},
+    "compiled": {"os", "pathlib"},
+}
+"""Ids are random by definition, a configuration is read from a file and the environment, and a module is found in files."""
 
 LAYER_OF: Final = {module: layer for layer, modules in LAYERS.items() for module in modules.split()}
 

@@ -7,6 +7,7 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from headgate.errors import LifecycleError
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
@@ -27,7 +28,7 @@ from headgate.events import (
     Terminal,
     Usage,
 )
-from headgate.lifecycle import Lifecycle, LifecycleError
+from headgate.lifecycle import Lifecycle
 from tests.soak import share
 
 TWO: Final = st.integers(0, 1)

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from headgate.governance.judgement import Judgement, Outcome, Span
-from headgate.governance.ruleset import ActiveRule, Problem, Ruleset, compile_policy
+from headgate.governance.ruleset import ActiveRule, Ruleset, compile_policy
 from headgate.judges import Judges
 from headgate.judges.callables import read
+from headgate.places import Problem
 from headgate.policies import Policy
 from tests import needs
 from tests.shell.provider import HEAD, LAST_CHUNK, Play, chunk, provider, reply, says, says_and_closes, says_and_waits

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from headgate.errors import LifecycleError
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
@@ -29,7 +30,7 @@ from headgate.events import (
     Terminal,
     Usage,
 )
-from headgate.lifecycle import Lifecycle, LifecycleError, terminal_status
+from headgate.lifecycle import Lifecycle, terminal_status
 
 STARTED: Final = ResponseStarted("resp_" + "0" * 32, "app", "openai-chat", "m", 1, choices=2, may_retract=True)
 ATTEMPT: Final = AttemptStarted(1, "p", "openai-chat", "m")

@@ -12,28 +12,17 @@ from typing import Final, NamedTuple
 
 import regex
 
-from headgate.errors import HeadgateError
+from headgate.errors import PolicyError
 from headgate.governance.detectors import DETECTORS
 from headgate.governance.matching.automaton import Automaton, PatternError, Source
 from headgate.governance.matching.pattern import check_bounded
+from headgate.places import Problem
 from headgate.policies import FINAL_CHECKS, Action, Detect, Policy, Rule
 
 GATES: Final = ("request", "stream", "final")
 """Settings of a policy that list rules."""
 WATCHING: Final = frozenset({Action.FLAG, Action.ESCALATE})
 """Actions that let the text pass."""
-Problem = tuple[tuple[str | int, ...], str]
-"""Where in the policy, and what is wrong."""
-
-
-class PolicyError(HeadgateError):
-    """A policy that cannot be used. `problems` holds everything that is wrong with it."""
-
-    code = "policy_invalid"
-
-    def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("; ".join(f"{'.'.join(map(str, place))}: {text}" for place, text in problems))
-        self.problems = list(problems)
 
 
 class ActiveRule(NamedTuple):

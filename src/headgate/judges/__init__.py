@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from headgate.governance.judgement import Judgement, Outcome
-from headgate.governance.ruleset import ActiveRule, Problem, Ruleset
+from headgate.governance.ruleset import ActiveRule, Ruleset
 from headgate.judges.callables import CallableJudge, resolve
 from headgate.judges.expressions import ExpressionJudge, compiled
 from headgate.judges.judge import Judge, JudgeError
 from headgate.judges.lane import Lane, Observe
 from headgate.judges.moderation import ModerationJudge
 from headgate.judges.presidio import Analyzers, PresidioJudge
+from headgate.places import Problem
 from headgate.policies import Detect, Rule
 
 NOT_PREPARED: Final = Judgement(Outcome.ERROR, detail="no judge was prepared for the rule")

@@ -8,8 +8,9 @@ from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Termina
 from headgate.log import Log
 from headgate.policies import NONE
 from headgate.receipts import ReceiptFold
+from headgate.telemetry.instruments import Counter, Histogram
 from headgate.telemetry.logs import info, logger
-from headgate.telemetry.metrics import LABEL_SETS_MAX, Counter, Histogram, Metrics
+from headgate.telemetry.metrics import LABEL_SETS_MAX, Metrics
 
 _logger = logger("response")
 

@@ -10,14 +10,15 @@ tokens and is not called inter-token latency: tools disagree on what that is.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
+
+from headgate.telemetry.instruments import Counter, Histogram
 
 Kind = Literal["counter", "gauge", "histogram"]
 
@@ -166,33 +167,6 @@ METRICS: Final = (
     MetricSpec("headgate_webhooks_total", "counter", "Attempts to deliver a webhook, by how they ended.", ("outcome",)),
     MetricSpec("headgate_expired_responses_total", "counter", "Responses dropped because their retention ended."),
 )
-
-
-class Counter:
-    """A number that only grows (`inc`), or is set (`set`, for gauges)."""
-
-    __slots__ = ("value",)
-
-    def __init__(self, buckets: Sequence[float] = ()) -> None:
-        self.value = 0.0
-
-    def inc(self, amount: float = 1) -> None:
-        self.value += amount
-
-
-class Histogram:
-    """Counts per bucket and a sum."""
-
-    __slots__ = ("bounds", "counts", "sum")
-
-    def __init__(self, buckets: Sequence[float] = ()) -> None:
-        self.bounds = buckets
-        self.counts = [0] * (len(buckets) + 1)
-        self.sum = 0.0
-
-    def observe(self, value: float) -> None:
-        self.counts[bisect_left(self.bounds, value)] += 1
-        self.sum += value
 
 
 class Metrics(Collector):

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from headgate.errors import PolicyError
 from headgate.governance.matching.scanner import Found, scan
-from headgate.governance.ruleset import PolicyError, compile_policy
+from headgate.governance.ruleset import compile_policy
 from headgate.policies import DEFAULT, DEFAULT_RULES, Action, Policy, Rule
 
 

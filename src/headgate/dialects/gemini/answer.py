@@ -6,7 +6,7 @@ is no end marker: the answer is whole once every candidate that was asked for ha
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, is
 from headgate.dialects.gemini.failures import failure_in_band
 from headgate.dialects.gemini.objects import merged
 from headgate.dialects.gemini.parts import FAILURES, UNSPECIFIED, Choice
+from headgate.dialects.gemini.plain import PlainChunk
 from headgate.errors import Failure
 from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Extra, Opaque, Reason, Usage
 
@@ -24,30 +25,6 @@ _CHUNK_FIELDS: Final = frozenset({"candidates", "usageMetadata", "modelVersion",
 _KNOWN_FIELDS: Final = _CHUNK_FIELDS | {"promptFeedback"}
 _CANDIDATE_FIELDS: Final = frozenset({"content", "finishReason", "index"})
 _CONTENT_FIELDS: Final = frozenset({"parts", "role"})
-
-
-class _Part(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    text: str
-
-
-class _Content(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    parts: tuple[_Part]
-    role: str = "model"
-
-
-class _Candidate(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    content: _Content
-    index: Annotated[int, msgspec.Meta(ge=0)] = 0
-
-
-class PlainChunk(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """A chunk that is one piece of text of one candidate: no field in it that would have to be kept."""
-
-    candidates: tuple[_Candidate]
-    usageMetadata: dict[str, Any] | None = None
-    modelVersion: str | None = None
-    responseId: str | None = None
-    createTime: str | None = None
 
 
 class Answer:

@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from headgate.dialects import decode
-from headgate.dialects.gemini.answer import Answer, PlainChunk
+from headgate.dialects.gemini.answer import Answer
+from headgate.dialects.gemini.plain import PlainChunk
 from headgate.events import AnyEvent
 from headgate.sse import Frame
 

@@ -10,8 +10,6 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import msgspec
-
 from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band
 from headgate.dialects.openai_responses.failures import failure_of_error, failure_of_event
@@ -19,6 +17,7 @@ from headgate.dialects.openai_responses.grouping import CONTENT, HANDLERS, PLACE
 from headgate.dialects.openai_responses.objects import CANONICAL
 from headgate.dialects.openai_responses.output import ANNOTATION_ADDED, HOLDERS, TOOLS
 from headgate.dialects.openai_responses.parts import Part
+from headgate.dialects.openai_responses.plain import PlainDelta
 from headgate.errors import Failure
 from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Extra, Opaque, PartKind, Reason, Usage
 
@@ -40,24 +39,6 @@ _LIFECYCLE_FIELDS: Final = frozenset({"type", "sequence_number", "response"})
 _REASON_FIELD: Final = frozenset({"reason"})
 _DELTA_FIELDS: Final = PLACE | {"summary_index", "delta", "logprobs"}
 _DONE_FIELDS: Final = PLACE | {"summary_index", "logprobs"}
-
-
-class PlainDelta(
-    msgspec.Struct, forbid_unknown_fields=True, gc=False, tag="response.output_text.delta", tag_field="type"
-):
-    """Text for a part, and nothing beside it that is not said by every event."""
-
-    delta: str
-    item_id: str
-    output_index: int
-    content_index: int
-    sequence_number: int = 0
-    logprobs: tuple[()] | None = None
-    obfuscation: str | None = None
-
-    @property
-    def place(self) -> tuple[str, int, int]:
-        return self.item_id, self.output_index, self.content_index
 
 
 class Answer:

@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from headgate.dialects import decode
-from headgate.dialects.openai_responses.answer import Answer, PlainDelta
+from headgate.dialects.openai_responses.answer import Answer
+from headgate.dialects.openai_responses.plain import PlainDelta
 from headgate.events import AnyEvent
 from headgate.sse import Frame
 

@@ -13,7 +13,6 @@ An automaton is shared by all responses of a policy. It only ever grows by what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import copy
 from typing import Final, NamedTuple
 
 from headgate.governance.matching.folding import ZERO_WIDTH, readings
@@ -161,8 +160,11 @@ class Automaton:
             allowed = 0
             for char in alphabet:
                 allowed |= self._kind(char).bits
-            made = self._within[alphabet] = copy(self)
+            made = self._within[alphabet] = Automaton((), work_kept_max=self._work_kept_max)
+            made.checks, made.escapes, made.empty = self.checks, self.escapes, self.empty
             made._net = self._net.within(allowed)
+            made._lists, made._list_rules = self._lists, self._list_rules
+            made._asked_before, made._alphabets, made._within = self._asked_before, self._alphabets, self._within
             made._begin()
         return made
 

@@ -7,7 +7,6 @@ character, and say whether the match stands once the next one is known.
 
 from __future__ import annotations
 
-from copy import copy
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -114,7 +113,8 @@ class Net:
             found = {at for at in before[reached.pop()] if self.bits[at] & allowed} - alive
             alive |= found
             reached += found
-        made = copy(self)
+        made = Net()
+        made.bits, made.ends, made.waits, made.sets = self.bits, self.ends, self.waits, self.sets
         made.follow = [[behind for behind in following if behind in alive] for following in self.follow]
         firsts = [tuple(first for first in entry.firsts if first in alive) for entry in self.entries]
         made.entries = [entry._replace(firsts=kept) for entry, kept in zip(self.entries, firsts, strict=True) if kept]
