@@ -24,7 +24,8 @@ from typing import Any, Final
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT: Final = Path(__file__).resolve().parent
-TARGET: Final = ROOT / "src" / "headgate" / "_compiled"
+PACKAGE: Final = ROOT / "src" / "headgate"
+TARGET: Final = PACKAGE / "_compiled"
 GROUP: Final = "headgate"
 """mypyc puts all of them into one library, `headgate__mypyc`, so that calls between them are calls in C."""
 
@@ -87,7 +88,8 @@ def compile_modules() -> None:
     shutil.rmtree(TARGET, ignore_errors=True)
     names = module_paths()
     paths = [f"src/headgate/{name}.py" for name in names]
-    hashes = {dotted(name): source_hash(ROOT / path) for name, path in zip(names, paths, strict=True)}
+    # All of them: constants and layouts of interpreted modules are compiled into those that use them.
+    hashes = {path.relative_to(PACKAGE).as_posix(): source_hash(path) for path in sorted(PACKAGE.rglob("*.py"))}
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(ROOT):
         extensions = mypycify(
             ["--config-file=pyproject.toml", *paths],
@@ -101,9 +103,13 @@ def compile_modules() -> None:
         command.build_lib, command.build_temp = f"{scratch}/lib", f"{scratch}/temp"
         command.ensure_finalized()
         command.run()
-        manifest = {"abi": sysconfig.get_config_var("SOABI"), "sources": hashes}
-        Path(scratch, "lib", "manifest.json").write_text(json.dumps(manifest, indent=1))
         shutil.copytree(Path(scratch, "lib"), TARGET)
+    manifest = {
+        "abi": sysconfig.get_config_var("SOABI"),
+        "modules": [dotted(name) for name in names],
+        "sources": hashes,
+    }
+    (TARGET / "manifest.json").write_text(json.dumps(manifest, indent=1))  # last: without it nothing is used
 
 
 def build_command() -> Any:

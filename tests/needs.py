@@ -14,10 +14,13 @@ a machine that is meant to test everything must not quietly test less.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,14 +37,17 @@ class Need:
     commands: tuple[str, ...]
     how: str
     modules: tuple[str, ...] = ()
+    others: tuple[tuple[str, Callable[[], bool]], ...] = ()
+    """What is neither: a name for it, and whether it is there."""
 
     @property
     def missing(self) -> tuple[str, ...]:
         modules = (module for module in self.modules if importlib.util.find_spec(module) is None)
-        return (*(command for command in self.commands if _which(command) is None), *modules)
+        others = (name for name, is_there in self.others if not is_there())
+        return (*(command for command in self.commands if _which(command) is None), *modules, *others)
 
     def __str__(self) -> str:
-        return f"{', '.join((*self.commands, *self.modules))}: {self.how}"
+        return f"{', '.join((*self.commands, *self.modules, *dict(self.others)))}: {self.how}"
 
 
 def needs(*commands: str, how: str) -> pytest.MarkDecorator:
@@ -69,6 +75,14 @@ def in_ci() -> bool:
     return os.environ.get("CI", "").lower() in {"1", "true"}
 
 
+@functools.cache
+def _is_compiled() -> bool:
+    """Whether a process that starts now would use compiled modules, whatever this one does."""
+    environment = {name: value for name, value in os.environ.items() if name != "HEADGATE_COMPILED"}
+    code = "import sys, headgate; sys.exit(headgate.INTERPRETED is not None)"
+    return subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
 def _which(command: str) -> str | None:
     return shutil.which(command) or shutil.which(command, path=SYSTEM_DIRS)
 
@@ -80,4 +94,11 @@ npm = needs("node", "npm", how="apt-get install nodejs npm (Node 18 or newer)")
 """And the packages of ``tests/e2e/npm``, which the tests install there on first use."""
 presidio = pytest.mark.needs(
     Need((), how=".venv/bin/pip install presidio-analyzer (some 50 packages)", modules=("presidio_analyzer",))
+)
+compiled = pytest.mark.needs(
+    Need(
+        (),
+        how="make compile, with a C compiler (apt-get install gcc); again after each change of a module",
+        others=(("compiled modules", _is_compiled),),
+    )
 )
