@@ -170,7 +170,8 @@ def available() -> tuple[list[Target], list[str]]:
     else:
         said = subprocess.run([nginx, "-v"], capture_output=True, text=True, timeout=10, check=False).stderr
         targets.append(Target("nginx", _nginx(nginx), version=said.strip().rpartition("/")[2]))
-    targets.append(Target("headgate", _headgate, version=headgate.__version__, key=KEY))
+    modules = f"interpreted: {headgate.INTERPRETED}" if headgate.INTERPRETED else "compiled"
+    targets.append(Target("headgate", _headgate, version=f"{headgate.__version__}, {modules}", key=KEY))
     return targets, missing
 
 

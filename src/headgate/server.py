@@ -15,6 +15,7 @@ from typing import Final
 
 import uvicorn
 
+from headgate import INTERPRETED
 from headgate.api.direct import Direct
 from headgate.app import App, behind_cors
 from headgate.config import Config
@@ -52,7 +53,9 @@ class Server(uvicorn.Server):
             providers = ", ".join(provider.name for provider in settings.providers)
             for host, port, *_ in bound:
                 url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-                _logger.info("listening", extra=fields(url=url, store=settings.store.url, providers=providers))
+                modules = f"interpreted ({INTERPRETED})" if INTERPRETED else "compiled"
+                about = fields(url=url, store=settings.store.url, providers=providers, modules=modules)
+                _logger.info("listening", extra=about)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Drain, still listening: `/readyz` says so, creations are refused, readers may come and finish. Then stop."""
