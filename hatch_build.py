@@ -62,15 +62,16 @@ class CompileHook(BuildHookInterface):  # type: ignore[type-arg]
         """What an isolated build installs: mypy needs the types of what the modules import."""
         if os.environ.get("HEADGATE_COMPILE") == "0":
             return []
-        return ["mypy[mypyc]>=1.18", *self.metadata.core.dependencies]
+        return ["mypy[mypyc]>=1.18", "types-jsonschema", "types-regex", *self.metadata.core.dependencies]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and say what the wheel is. `version` is "standard" or "editable"."""
         if self.target_name != "wheel" or os.environ.get("HEADGATE_COMPILE") == "0":
             return
         try:
-            compile_modules()
-        except Exception as fault:  # noqa: BLE001  whatever kept them from being compiled, the package works without
+            if not is_current():  # for a wheel hooks run twice, the first time for its metadata
+                compile_modules()
+        except (Exception, SystemExit) as fault:  # noqa: BLE001  the package works without; mypyc leaves by `sys.exit`
             shutil.rmtree(TARGET, ignore_errors=True)
             self.app.display_warning(f"Headgate will run interpreted: its modules could not be compiled ({fault})")
             return
@@ -88,8 +89,7 @@ def compile_modules() -> None:
     shutil.rmtree(TARGET, ignore_errors=True)
     names = module_paths()
     paths = [f"src/headgate/{name}.py" for name in names]
-    # All of them: constants and layouts of interpreted modules are compiled into those that use them.
-    hashes = {path.relative_to(PACKAGE).as_posix(): source_hash(path) for path in sorted(PACKAGE.rglob("*.py"))}
+    manifest = manifest_of(names)
     with tempfile.TemporaryDirectory() as scratch, contextlib.chdir(ROOT):
         extensions = mypycify(
             ["--config-file=pyproject.toml", *paths],
@@ -104,12 +104,25 @@ def compile_modules() -> None:
         command.ensure_finalized()
         command.run()
         shutil.copytree(Path(scratch, "lib"), TARGET)
-    manifest = {
+    (TARGET / "manifest.json").write_text(json.dumps(manifest, indent=1))  # last: without it nothing is used
+
+
+def manifest_of(names: list[str]) -> dict[str, Any]:
+    """What is compiled, from what, and for which interpreter."""
+    return {
         "abi": sysconfig.get_config_var("SOABI"),
         "modules": [dotted(name) for name in names],
-        "sources": hashes,
+        # All of them: constants and layouts of interpreted modules are compiled into those that use them.
+        "sources": {path.relative_to(PACKAGE).as_posix(): source_hash(path) for path in sorted(PACKAGE.rglob("*.py"))},
     }
-    (TARGET / "manifest.json").write_text(json.dumps(manifest, indent=1))  # last: without it nothing is used
+
+
+def is_current() -> bool:
+    """What would be compiled has been."""
+    try:
+        return bool(json.loads((TARGET / "manifest.json").read_bytes()) == manifest_of(module_paths()))
+    except (OSError, ValueError):
+        return False
 
 
 def build_command() -> Any:
