@@ -46,9 +46,10 @@ MODULES: Final = """
     governance/stream/{questions,retracting,segments}
     governance/final/{gate,rescan}
 
-    admission api/callers api/creation api/direct channel connection gateway guard journal log producer reader reading routing
+    admission api/callers api/creation api/declared api/direct audit/chain channel connection gateway guard journal log
+    producer reader reading routing
     screening sinks stores/sqlite stores/sqlite_audit telemetry/account telemetry/instruments
-    upstream
+    telemetry/lines upstream
 """
 """By path below the package. What runs once for a process, or talks to a library all the time, gains nothing here."""
 

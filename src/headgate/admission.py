@@ -6,7 +6,8 @@ log; what a policy says of it stands in the log.
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 
@@ -44,8 +45,9 @@ WHOLE_MAX: Final = 256
 """Policies whose rules for whole answers are kept; more than are in force at once."""
 
 
-class Admitted(NamedTuple):
-    """A request that is going to be answered."""
+@dataclass(slots=True)
+class Admitted:
+    """A request that is going to be answered. Only who admits it changes it."""
 
     request: CreateRequest
     """As it may be judged: without fields whose answers nobody could judge."""
@@ -124,9 +126,8 @@ class Admission:
         governor = self._governor
         rules = governor.choose(route, governor.key_policy(owner), request.risk)
         if rules is None:
-            return Admitted(
-                request, route, target, text, upstream=self._routing.translate(request, route, target, text)
-            )
+            upstream = self._routing.translate(request, route, target, text)
+            return Admitted(request, route, target, text, upstream=upstream)
         if not request.stream:
             rules = self._for_whole(rules)
         dropped: tuple[str, ...] = ()
@@ -134,17 +135,21 @@ class Admission:
             request, dropped = _judgeable(request, route)
         admitted = Admitted(request, route, target, text, rules, self._format(request), dropped=dropped)
         if rules.request.empty:
-            return admitted._replace(upstream=self.translate(admitted, request.body))
+            admitted.upstream = self.translate(admitted, request.body)
+            return admitted
         gate = RequestGate(rules, request.body)
-        admitted = admitted._replace(masks=gate.masks)
+        admitted.masks = gate.masks
         screening = Screening(gate, rules, self._ask)
         verdict = screening.begin()
         if verdict is None:
             self.translate(admitted, request.body)  # what is wrong with it is said now
-            return admitted._replace(screening=screening)
-        upstream = None if verdict.blocked else self.translate(admitted, verdict.body)
-        admitted = admitted._replace(request=admitted.kept(verdict))
-        return admitted._replace(upstream=upstream, verdict=verdict)
+            admitted.screening = screening
+            return admitted
+        if not verdict.blocked:
+            admitted.upstream = self.translate(admitted, verdict.body)
+        admitted.request = admitted.kept(verdict)
+        admitted.verdict = verdict
+        return admitted
 
     def translate(self, admitted: Admitted, body: dict[str, Any]) -> UpstreamRequest:
         """What is sent of this body. Raises `RequestError`."""

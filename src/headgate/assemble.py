@@ -296,10 +296,12 @@ def digest(parts: Iterable[tuple[int, int, PartKind, bytes]]) -> str:
 class _PartDigest:
     """The running hash of one part's text."""
 
-    __slots__ = ("hash", "kind", "pieces", "text")
+    __slots__ = ("choice", "hash", "kind", "part", "pieces", "text")
 
-    def __init__(self, kind: PartKind, *, keeps_text: bool) -> None:
-        self.kind = kind
+    def __init__(self, started: PartStarted, *, keeps_text: bool) -> None:
+        self.choice = started.choice
+        self.part = started.part
+        self.kind = started.kind
         self.hash = hashlib.sha256()
         self.pieces: list[str] = []  # not hashed yet
         self.text = "" if keeps_text else None
@@ -315,7 +317,7 @@ class Digester:
     A log that may retract keeps its text, since a hash cannot give anything back.
     """
 
-    __slots__ = ("_keeps_text", "_parts", "_utf8_bytes", "retracted_chars")
+    __slots__ = ("_keeps_text", "_latest", "_parts", "_utf8_bytes", "retracted_chars")
 
     def __init__(self) -> None:
         self.retracted_chars = 0
@@ -323,16 +325,20 @@ class Digester:
         self._utf8_bytes = 0
         self._keeps_text = False
         self._parts: dict[tuple[int, int], _PartDigest] = {}
+        self._latest: _PartDigest | None = None  # that of the last text: mostly the next one's as well
 
     def feed(self, event: AnyEvent) -> None:
         """Any event of the log, in order."""
         if type(event) is Delta:
-            part = self._parts[event.choice, event.part]
+            part = self._latest
+            if part is None or part.part != event.part or part.choice != event.choice:
+                part = self._latest = self._parts[event.choice, event.part]
             part.pieces.append(event.text)
             if len(part.pieces) >= PIECES_MAX:
                 self._flush(part)
         elif type(event) is PartStarted:
-            self._parts[event.choice, event.part] = _PartDigest(event.kind, keeps_text=self._keeps_text)
+            part = self._latest = _PartDigest(event, keeps_text=self._keeps_text)
+            self._parts[part.choice, part.part] = part
         elif type(event) is ResponseStarted:
             self._keeps_text = event.may_retract
         elif type(event) is Retracted:

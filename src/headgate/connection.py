@@ -219,10 +219,12 @@ class Connection(asyncio.Protocol):
         return self._call.handler if self._call is not None else None
 
     def _deliver(self) -> None:
-        body, self._body = self._body, []
+        body = self._body
+        data = body[0] if len(body) == 1 else b"".join(body)
+        body.clear()
         call = self._call
         if call is not None and call.handler is not None:
-            call.handler.on_body(body[0] if len(body) == 1 else b"".join(body))
+            call.handler.on_body(data)
 
     def _finish(self) -> None:
         handler, keep = self._handler(), self.complete and self._keep_alive

@@ -22,6 +22,14 @@ class Ending(NamedTuple):
     failure: Failure | None = None
 
 
+_PLAIN: Final = {status: Ending(status) for status in Status}
+
+
+def ended(status: Status) -> Ending:
+    """The ending that is no failure."""
+    return _PLAIN[status]
+
+
 def closing(ending: Ending, *, sha256: str, ended_at: int) -> Terminal:
     """The terminal of a log that ended like this."""
     status, failure = ending

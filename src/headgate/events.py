@@ -22,6 +22,8 @@ import msgspec
 class PartKind(StrEnum):
     """What a part of the output is."""
 
+    __hash__ = str.__hash__  # that of `Enum` is a function in Python
+
     TEXT = "text"
     REASONING = "reasoning"
     REFUSAL = "refusal"
@@ -34,6 +36,8 @@ class PartKind(StrEnum):
 class Reason(StrEnum):
     """Why a choice ended, in our words; the provider's own word stands beside it in `ChoiceDone`."""
 
+    __hash__ = str.__hash__
+
     STOP = "stop"
     TOOL_CALLS = "tool_calls"
     LENGTH = "length"
@@ -43,6 +47,8 @@ class Reason(StrEnum):
 
 class Status(StrEnum):
     """How a log ended. The order is the order of badness: the worst choice decides (`lifecycle.terminal_status`)."""
+
+    __hash__ = str.__hash__
 
     COMPLETED = "completed"
     TRUNCATED = "truncated"

@@ -60,11 +60,12 @@ class Gateway:
         self.metrics = Metrics()
         self.draining = False
         self._config_version = config.version
+        self._retention_s = config.store.retention_s
+        self._open_responses_max = config.server.open_responses_max
         self._is_open = False
         self._recovering = False  # the store failed, and what was in flight then has no end yet
         self.routing = Routing(config)
         self._producers: dict[str, Producer] = {}
-        self._accounts: dict[str, Account] = {}
         self._streams: set[StreamReader] = set()
         self._graces: dict[str, asyncio.TimerHandle] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -176,17 +177,16 @@ class Gateway:
         request, route, target = admitted.request, admitted.route, admitted.target
         if request.background:
             route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
-        rules = admitted.rules
         now = self.clock.wall()
-        log = self.hub.new_log(owner, now=now, expires_at=self.expires_at())
+        log = self.hub.new_log(owner, now=now, expires_at=now + self._retention_s)
         log.provider_dialect = target.dialect.name
         started = admitted.started(log.id, owner, created_at=int(now), config_version=self._config_version)
         producer = Producer(log, started, route=route, target=target, clock=self.clock, journal=self.journal)
-        if rules is not None:
-            self.oversight.govern(producer, admitted, rules, partial(self._handed_over, producer))
+        if admitted.rules is not None:
+            self.oversight.govern(producer, admitted, admitted.rules, partial(self._handed_over, producer))
         self.hub.live[log.id] = log
         self._producers[log.id] = producer
-        self._accounts[log.id] = Account(self.metrics, started, target.provider.name, target.model)
+        log.account = Account(self.metrics, started, target.provider_name, target.model)
         if admitted.screening is not None:
             producer.announce()
             admitted.screening.when_done(partial(self._screened, producer, admitted))
@@ -270,10 +270,10 @@ class Gateway:
     # log.Observer
 
     def expires_at(self) -> float:
-        return self.clock.wall() + self.config.store.retention_s
+        return self.clock.wall() + self._retention_s
 
-    def log_committed(self, log: Log, entries: Sequence[Entry]) -> None:
-        account = self._accounts.get(log.id)
+    def log_committed(self, log: Log, entries: list[Entry]) -> None:
+        account = log.account
         if account is not None:
             for entry in entries:
                 account.feed(entry)
@@ -282,9 +282,9 @@ class Gateway:
             if log.was_held:
                 self.oversight.reviews.response_ended(log.id)
             self._producers.pop(log.id, None)
-            self._accounts.pop(log.id, None)
             self._forget_grace(log.id)
             if account is not None:
+                log.account = None
                 account.close(log, log.terminal)
 
     # inside
@@ -296,7 +296,7 @@ class Gateway:
             )
         if self.journal.failed is not None or self._recovering:
             raise store_unavailable()
-        if len(self._producers) >= self.config.server.open_responses_max:
+        if len(self._producers) >= self._open_responses_max:
             raise RequestError(
                 "overloaded", "The gateway is at its limit of open responses.", headers={"retry-after": "1"}
             )
@@ -325,7 +325,8 @@ class Gateway:
         logs, producers = tuple(self.hub.live.values()), tuple(self._producers.values())
         self.hub.live.clear()
         self._producers.clear()
-        self._accounts.clear()
+        for log in logs:
+            log.account = None
         for producer in producers:
             producer.abandon()
         for log in logs:

@@ -47,6 +47,10 @@ class Urgency(Enum):
     """No reader waits: with what the log appends next, or after `LAZY_S`."""
 
 
+_NOW: Final = Urgency.NOW  # a member of an enum costs more to look up than to use
+_LAZY: Final = Urgency.LAZY
+
+
 class Journal:
     """Collects what logs append and commits it in batches."""
 
@@ -84,7 +88,7 @@ class Journal:
             return
         self._entries += 1
         if not log.dirty:
-            if urgency is Urgency.LAZY:
+            if urgency is _LAZY:
                 self._lazy[log] = None
                 if self._lazy_timer is None:
                     self._lazy_timer = self._loop.call_later(LAZY_S, self._commit_lazily)
@@ -96,7 +100,7 @@ class Journal:
         if self._in_flight or self._held:
             self.congested = self._entries > CONGESTED_ENTRIES
             return
-        if urgency is Urgency.NOW:
+        if urgency is _NOW:
             self._commit_soon()
         elif self._timer is None:
             self._schedule()

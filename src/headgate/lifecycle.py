@@ -49,11 +49,17 @@ STATUS_OF_REASON: Final[dict[Reason, Status]] = {
 SUCCESSES: Final = frozenset({Status.COMPLETED, Status.REFUSED, Status.FILTERED})
 """Ends that only the provider can bring about. A budget or a policy of ours may end what is unfinished."""
 _BADNESS: Final = {status: rank for rank, status in enumerate(Status)}
+_BEST: Final = Status.COMPLETED
 
 
 def terminal_status(reasons: list[Reason]) -> Status:
     """How a log ends whose choices ended for these reasons: the worst one decides."""
-    return max((STATUS_OF_REASON[reason] for reason in reasons), key=_BADNESS.__getitem__, default=Status.COMPLETED)
+    worst = _BEST
+    for reason in reasons:
+        status = STATUS_OF_REASON[reason]
+        if _BADNESS[status] > _BADNESS[worst]:
+            worst = status
+    return worst
 
 
 class _Choice:
@@ -68,7 +74,16 @@ class _Choice:
 class Lifecycle:
     """The state of one log. `feed` every event before it is appended."""
 
-    __slots__ = ("_attempt", "_attempts", "_choices", "_started", "terminal")
+    __slots__ = (
+        "_attempt",
+        "_attempts",
+        "_choices",
+        "_delta_choice",
+        "_delta_part",
+        "_in_text",
+        "_started",
+        "terminal",
+    )
 
     def __init__(self) -> None:
         self.terminal: Terminal | None = None
@@ -76,6 +91,8 @@ class Lifecycle:
         self._attempt = 0  # number of the open attempt, 0 for none
         self._attempts = 0
         self._choices: dict[int, _Choice] = {}
+        self._in_text = False  # the last event was a delta, for this part: the next one may be as well
+        self._delta_choice = self._delta_part = 0
 
     @property
     def open_attempt(self) -> int:
@@ -85,10 +102,15 @@ class Lifecycle:
     def feed(self, event: AnyEvent) -> None:
         """Accept the next event, or raise `LifecycleError`."""
         if type(event) is Delta:
-            choice = self._choices.get(event.choice)
-            if choice is None or event.part not in choice.open or self.terminal is not None:
+            index, part = event.choice, event.part
+            if self._in_text and part == self._delta_part and index == self._delta_choice:
+                return
+            choice = self._choices.get(index)
+            if choice is None or part not in choice.open or self.terminal is not None:
                 raise _illegal(event, "of a part that is not open")
+            self._in_text, self._delta_choice, self._delta_part = True, index, part
             return
+        self._in_text = False
         if self.terminal is not None:
             raise _illegal(event, "after the terminal")
         kind = type(event)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from headgate.assemble import Digester
 from headgate.events import (
@@ -29,15 +29,22 @@ from headgate.events import (
 from headgate.journal import Journal, Urgency
 from headgate.lifecycle import Lifecycle
 from headgate.positions import Positions
-from headgate.receipts import ANOTHER_CLOCK, FOLDED, ReceiptFold
+from headgate.receipt import Receipt
+from headgate.receipts import ANOTHER_CLOCK, ReceiptFold
 from headgate.stores import JournalEntry, Record
 from headgate.telemetry.logs import fields, logger
+
+if TYPE_CHECKING:
+    from headgate.telemetry.account import Account
 
 _logger = logger("log")
 
 _OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
 """Semantic events: with the first of them headers may leave."""
 _NOTED: Final = frozenset({Terminal, Released, Retracted, Held, Reviewed})
+_SOON: Final = Urgency.SOON  # a member of an enum costs more to look up than to use
+_NOW: Final = Urgency.NOW
+_LAZY: Final = Urgency.LAZY
 _HASHED: Final = frozenset({Delta, PartStarted, ResponseStarted, Retracted})
 """What the digest looks at."""
 
@@ -45,7 +52,7 @@ _HASHED: Final = frozenset({Delta, PartStarted, ResponseStarted, Retracted})
 class LogReader(Protocol):
     """Who follows a log at its tail."""
 
-    def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
+    def on_commit(self, log: Log, entries: list[Entry]) -> None:
         """These entries have just become visible."""
         ...
 
@@ -61,7 +68,7 @@ class Observer(Protocol):
         """Unix time until which a response that ends now is kept."""
         ...
 
-    def log_committed(self, log: Log, entries: Sequence[Entry]) -> None: ...
+    def log_committed(self, log: Log, entries: list[Entry]) -> None: ...
 
 
 class Log:
@@ -77,6 +84,7 @@ class Log:
         "_pending",
         "_record_due",
         "_row",
+        "account",
         "committed_seq",
         "decisions",
         "dirty",
@@ -124,6 +132,8 @@ class Log:
         """Dialect of the provider that is answering; of a log that is in the making."""
         self.terminal: Terminal | None = None
         """The terminal, once it is visible."""
+        self.account: Account | None = None
+        """Where its numbers are kept, while it is made here."""
         self.dirty = False
         self.impatient = False
         """A client waits for the first output: it is committed without delay."""
@@ -157,8 +167,8 @@ class Log:
         """Hash of all text appended so far (PROTOCOL.md section 8)."""
         return self._digester.result()
 
-    def receipt(self) -> dict[str, Any]:
-        """Fields of its receipt, once the terminal was appended."""
+    def receipt(self) -> Receipt:
+        """Its receipt but for its place, once the terminal was appended."""
         terminal = self._lifecycle.terminal
         assert terminal is not None
         return self.decisions.fields(
@@ -179,27 +189,28 @@ class Log:
         if self.positions is not None:
             events = self.positions.place(events, self.last_seq + 1)
         legal = 0
-        allow, digest, note = self._lifecycle.feed, self._digester.feed, self.decisions.feed
+        lifecycle, digester, decisions = self._lifecycle, self._digester, self.decisions
         try:
             for event in events:
-                allow(event)
+                lifecycle.feed(event)
                 legal += 1
                 kind = type(event)
                 if kind is Delta:
-                    digest(event)
+                    digester.feed(event)
                     continue
-                if kind in FOLDED:
-                    note(read_at, event)
+                decisions.feed(read_at, event)
                 if kind in _HASHED:
-                    digest(event)
+                    digester.feed(event)
                 if kind in _NOTED:
                     self._noting = True
         finally:  # what was legal before an illegal event is in the log: lifecycle and digest have counted it
             if legal:
-                self._record_due = self._record_due or self._lifecycle.terminal is not None
-                self._pending.append(Entry(self.last_seq + 1, read_at, tuple(events[:legal])))
+                self._record_due = self._record_due or lifecycle.terminal is not None
+                self._pending.append(
+                    Entry(self.last_seq + 1, read_at, tuple(events if legal == len(events) else events[:legal]))
+                )
                 self.last_seq += legal
-                urgency = Urgency.LAZY if lazy else Urgency.NOW if self.impatient else Urgency.SOON
+                urgency = _LAZY if lazy else _NOW if self.impatient else _SOON
                 self.impatient = self.impatient and lazy
                 self._journal.add(self, urgency=urgency)
 
@@ -230,8 +241,9 @@ class Log:
     def flush_into(self, entries: list[JournalEntry], row: int) -> Record | None:
         """Move what is pending into a batch that becomes journal row `row`; the record, if it changes with it."""
         number = self.number
-        self._committing, self._pending = self._pending, []
-        entries += [JournalEntry(number, entry) for entry in self._committing]
+        pending = self._pending
+        self._committing, self._pending = pending, []
+        entries += [JournalEntry(number, entry) for entry in pending]
         self._row = row
         self.dirty = False
         if not self._record_due:
@@ -245,7 +257,7 @@ class Log:
             created_at=self.record.created_at,
             first_row=self.rows[0] if self.rows else row,
             last_seq=self.last_seq if terminal else 0,
-            terminal=terminal.status if terminal else "",
+            terminal=str(terminal.status) if terminal else "",
             expires_at=self._observer.expires_at(),
             rows=(*self.rows, row) if terminal else (),
         )
@@ -258,7 +270,7 @@ class Log:
         last = entries[-1]
         self.committed_seq = last.first_seq + len(last.events) - 1
         if not self.opened:
-            self.opened = any(_opens(event) for entry in entries for event in entry.events)
+            self.opened = _any_opens(entries)
         if self._noting:
             self._note_all(entries)
         for reader in tuple(self.readers):
@@ -268,12 +280,12 @@ class Log:
                 self._cut(reader, error)
         self._observer.log_committed(self, entries)
 
-    def _note_all(self, entries: Sequence[Entry]) -> None:
+    def _note_all(self, entries: list[Entry]) -> None:
         self._noting = bool(self._pending) and self._noting  # what is pending may hold some as well
         for entry in entries:
-            for seq, event in enumerate(entry.events, entry.first_seq):
+            for at, event in enumerate(entry.events):
                 if type(event) in _NOTED:
-                    self.note(seq, event)
+                    self.note(entry.first_seq + at, event)
 
     def _cut(self, reader: LogReader, error: Exception) -> None:
         _logger.error("a reader failed and is cut", exc_info=error, extra=fields(response=self.id))
@@ -303,6 +315,14 @@ class Log:
                 self.held = None
             case _:
                 pass
+
+
+def _any_opens(entries: list[Entry]) -> bool:
+    for entry in entries:
+        for event in entry.events:
+            if _opens(event):
+                return True
+    return False
 
 
 def _opens(event: AnyEvent) -> bool:

@@ -69,8 +69,10 @@ class Producer:
         "_on_hold",
         "_phase",
         "_reading",
+        "_stall_s",
         "_started",
         "_tally",
+        "_timeouts",
         "deadline",
         "is_handed_over",
         "log",
@@ -85,6 +87,7 @@ class Producer:
         self.log = log
         self.target = target
         self.route = route
+        self._timeouts = route.timeouts
         self._started = started
         self._clock = clock
         self._journal = journal
@@ -101,7 +104,8 @@ class Producer:
         self._phase = "connect"
         self.is_handed_over = False
         """The answer is on its way to whoever decides about it: nothing here ends it any more but a cancel."""
-        total_s = route.timeouts.total_s
+        self._stall_s = self._timeouts.stall_s
+        total_s = self._timeouts.total_s
         self.deadline = NEVER
         """When `tick` is due, as the loop's time; `total_deadline` as well."""
         self.total_deadline = NEVER if total_s is None else self._loop.time() + total_s
@@ -144,10 +148,10 @@ class Producer:
         Never raises; a failure is the log's.
         """
         target = self.target
-        attempt = AttemptStarted(1, target.provider.name, target.dialect.name, target.model, request.dropped)
+        attempt = AttemptStarted(1, target.provider_name, target.dialect.name, target.model, request.dropped)
         beginning = [*events, attempt] if self.log.last_seq else [self._started, *events, attempt]
         self.log.append(beginning, self._clock.monotonic_ns(), lazy=True)
-        connect_s = self.route.timeouts.connect_s
+        connect_s = self._timeouts.connect_s
         self._call = target.pool.post(request, model=target.model, handler=self, connect_s=connect_s)
 
     def cancel(self, code: str, message: str) -> None:
@@ -178,7 +182,7 @@ class Producer:
     # upstream.Handler
 
     def on_sent(self) -> None:
-        self._enter("first_token", self.route.timeouts.first_token_s)
+        self._enter("first_token", self._timeouts.first_token_s)
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         failure = self._reading.head(status, headers)
@@ -199,7 +203,7 @@ class Producer:
         elif reading.ended:
             self.on_end()
         elif reading.finished and self._phase != "linger":
-            self._enter("linger", self.route.timeouts.linger_s)
+            self._enter("linger", self._timeouts.linger_s)
 
     def on_end(self) -> None:
         if self.over:
@@ -226,12 +230,12 @@ class Producer:
         """Append; only events that came from the provider's answer itself count as progress."""
         first = type(events[0])
         if first is Delta and len(events) == 1 and self._phase == "stall" and not self._muted:  # a token
-            self.deadline = self._loop.time() + self.route.timeouts.stall_s
+            self.deadline = self._loop.time() + self._stall_s
             self._deliver(events)
             return
         self._tally.note(events)
-        if self._phase != "linger" and any(map(_is_progress, events)):
-            self._enter("stall", self.route.timeouts.stall_s)
+        if self._phase != "linger" and any(_is_progress(event) for event in events):
+            self._enter("stall", self._stall_s)
         if self._muted:
             events = self._tally.unseen(events)
         if events:
@@ -380,7 +384,7 @@ class Producer:
     def _count_anew(self) -> None:
         """The provider was kept waiting: its silence counts from now on."""
         if self.deadline != NEVER:
-            self._enter(self._phase, getattr(self.route.timeouts, f"{self._phase}_s"))
+            self._enter(self._phase, getattr(self._timeouts, f"{self._phase}_s"))
 
     def tick(self, now: float) -> None:
         """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
@@ -391,7 +395,7 @@ class Producer:
         elif self._phase == "linger":
             self.on_end()
         else:
-            self.fail(overdue(self._phase, self.route.timeouts))
+            self.fail(overdue(self._phase, self._timeouts))
 
 
 def _is_progress(event: AnyEvent) -> bool:

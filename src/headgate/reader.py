@@ -145,7 +145,7 @@ class StreamReader(_Wakeable):
         self.lost = True
         self.wake()
 
-    def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
+    def on_commit(self, log: Log, entries: list[Entry]) -> None:
         sink = self._sink
         if not self._at_tail or (sink is not None and sink.paused):
             self._at_tail = False
@@ -311,7 +311,7 @@ class WholeReader(_Wakeable):
         self.lost = True
         self.wake()
 
-    def on_commit(self, log: Log, entries: Sequence[Entry]) -> None:
+    def on_commit(self, log: Log, entries: list[Entry]) -> None:
         for entry in entries:
             self.fold.feed_entry(entry)
         if log.terminal is not None or log.held is not None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from headgate.dialects import Decoder, ProviderDialect
+from headgate.dialects import ProviderDialect
+from headgate.dialects.decode import AnswerDecoder
 from headgate.errors import Failure
 from headgate.events import AnyEvent
 
@@ -15,6 +16,9 @@ ERROR_BYTES_MAX: Final = 64 * 1024
 """Of an HTTP error answer; what is beyond is an error page."""
 ANSWER_BYTES_MAX: Final = 256 * 1024 * 1024
 """Of a provider's answer to one request: far beyond any model, short of what would fill a disk unseen."""
+
+_STREAM: Final = "text/event-stream"
+_MEDIA_TYPES: Final = frozenset({_STREAM, "application/json"})
 
 
 class Reading:
@@ -38,7 +42,7 @@ class Reading:
         self._attempt = attempt
         self._choices = choices
         self._headers: dict[str, str] = {}
-        self._decoder: Decoder | None = None
+        self._decoder: AnswerDecoder | None = None
         self._error_body = b""
         self._received = 0
         self._too_large: Failure | None = None
@@ -48,28 +52,28 @@ class Reading:
         self.status, self._headers = status, headers
         if not 200 <= status < 300:
             return None
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        make = {
-            "text/event-stream": self._dialect.stream_decoder,
-            "application/json": self._dialect.whole_decoder,
-        }.get(media_type)
+        media_type = headers.get("content-type", "")
+        if media_type not in _MEDIA_TYPES:
+            media_type = media_type.partition(";")[0].strip().lower()
         if headers.get("content-encoding", "identity") != "identity":
             return Failure("upstream_malformed", "The provider compressed its answer although it was asked not to.")
-        if make is None:
+        if media_type not in _MEDIA_TYPES:
             return Failure("upstream_malformed", f"The provider answered with {media_type or 'no content type'}.")
+        make = self._dialect.stream_decoder if media_type == _STREAM else self._dialect.whole_decoder
         self._decoder = make(attempt=self._attempt, choices=self._choices)
         return None
 
     def feed(self, data: bytes) -> list[AnyEvent]:
         self._received += len(data)
-        if self._decoder is None:
+        decoder = self._decoder
+        if decoder is None:
             if len(self._error_body) < ERROR_BYTES_MAX:
                 self._error_body += data
             return []
         if self._received > ANSWER_BYTES_MAX:
             self._too_large = Failure("upstream_too_large", "The provider's answer is over the limit.")
             return []
-        return self._decoder.feed(data)
+        return decoder.feed(data)
 
     def finish(self) -> list[AnyEvent]:
         """The input has ended."""

@@ -36,6 +36,7 @@ from headgate.events import (
     Usage,
     Verdict,
 )
+from headgate.receipt import Attempt, Counts, End, Receipt
 
 RESPONSE: Final = "response"
 DELETION: Final = "deletion"
@@ -48,6 +49,8 @@ SOURCES_BYTES_MAX: Final = 8 * 1024
 """Of what a caller declares; of more than that a receipt has the hash."""
 DECISIONS_MAX: Final = 1_000
 """Kinds of decisions a receipt tells apart, as many as a policy has rules; what is beyond counts under `BEYOND`."""
+LEVELS_MAX: Final = 100
+"""Of lists and objects in each other, in what a caller declares: deeper than anybody reads. Writing recurses."""
 BEYOND: Final = "*"
 LISTED_MAX: Final = 100
 """Attempts, parts and reviews that a receipt lists; of attempts and reviews it has the number of all of them."""
@@ -59,7 +62,8 @@ ANOTHER_CLOCK: Final = -1
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 """What a JSON decoder raises for what is no JSON, or not of the wanted form."""
 
-_encode = msgspec.json.Encoder(order="sorted").encode
+_encode: Final = msgspec.json.Encoder(order="sorted").encode
+_encode_in_order: Final = msgspec.json.Encoder().encode
 
 
 def canonical(value: Any) -> bytes:
@@ -78,17 +82,20 @@ def canonical(value: Any) -> bytes:
             raise ValueError(f"{value!r:.100} has no canonical form")
 
 
-def body(kind: str, ref: str, seq: int, fields: dict[str, Any]) -> bytes:
+def body(kind: str, ref: str, seq: int, fields: Receipt | dict[str, Any]) -> bytes:
     """A row's body; the place is written into `fields`.
 
     Their keys are ASCII, for which the encoder's own order is that of RFC 8785, and there are no fractions in them.
     """
+    if isinstance(fields, Receipt):
+        fields.id, fields.kind, fields.seq = ref, kind, seq
+        return _encode_in_order(fields)
     fields["id"], fields["kind"], fields["seq"] = ref, kind, seq
     return _encode(fields)
 
 
 class ReceiptFold:
-    """What a receipt needs to know of a log. Feed it every event whose type is in `FOLDED`, in order."""
+    """What a receipt needs to know of a log. Feed it every event in order; only those whose type is in `FOLDED` count."""
 
     __slots__ = (
         "_attempts",
@@ -154,7 +161,7 @@ class ReceiptFold:
         event_count: int,
         retracted_chars: int = 0,
         parts: Sequence[tuple[int, int, str, str]] = (),
-    ) -> dict[str, Any]:
+    ) -> Receipt:
         """The receipt, once the terminal was fed: everything but its place.
 
         `sha256` is the hash of what was released, `parts` what it was made of: choice, part, kind, SHA-256 of the text.
@@ -163,78 +170,74 @@ class ReceiptFold:
         assert started is not None
         assert terminal is not None
         answering = self._attempts[-1] if self._attempts else None
-        fields: dict[str, Any] = {
-            "attempts": [self._attempt(attempt) for attempt in self._attempts[-LISTED_MAX:]],
-            "attempts_count": len(self._attempts),
-            "config_version": started.config_version,
-            "created_at": started.created_at,
-            "dialect": started.dialect,
-            "ended_at": terminal.ended_at,
-            "event_count": event_count,
-            "model": self._model,
-            "owner": owner,
-            "policy": started.policy,
-            "policy_version": started.policy_version,
-            "provider": answering.provider if answering else "",
-            "request_sha256": started.request_sha256,
-            "requested_model": started.model,
-            "risk": started.risk,
-            "route": started.route,
-            "sha256": sha256,
-            "terminal": {"code": terminal.code, "status": terminal.status},
-        }
+        receipt = Receipt(
+            attempts=[self._attempt(attempt) for attempt in self._attempts[-LISTED_MAX:]],
+            attempts_count=len(self._attempts),
+            config_version=started.config_version,
+            created_at=started.created_at,
+            dialect=started.dialect,
+            ended_at=terminal.ended_at,
+            event_count=event_count,
+            model=self._model,
+            owner=owner,
+            policy=started.policy,
+            policy_version=started.policy_version,
+            provider=answering.provider if answering else "",
+            request_sha256=started.request_sha256,
+            requested_model=started.model,
+            risk=started.risk,
+            route=started.route,
+            sha256=sha256,
+            terminal=End(terminal.code, terminal.status),
+        )
         if self._first_at >= 0:
-            fields |= self._times()
+            receipt.duration_ms = (self._terminal_at - self._first_at) // 1_000_000
+            if self._output_at >= 0:
+                receipt.first_output_ms = (self._output_at - self._first_at) // 1_000_000
         if 1 < len(parts) <= LISTED_MAX:  # of one, its hash follows from the whole
-            names = ("choice", "part", "kind", "sha256")
-            fields["parts"] = [dict(zip(names, part, strict=True)) for part in parts]
+            receipt.parts = [
+                {"choice": choice, "kind": kind, "part": part, "sha256": text} for choice, part, kind, text in parts
+            ]
         if self._usage is not None:
-            fields["usage"] = _usage(self._usage)
-        if started.sources:
-            fields |= _sources(started.sources)
+            receipt.usage = _counts(self._usage)
+        sources = started.sources
+        if sources:
+            _declare(receipt, sources)
         if self._governance or self._verdicts or self._retractions or self._reviews or self._drift:
-            fields |= self._decisions(retracted_chars)
-        return fields
+            self._decide(receipt, retracted_chars)
+        return receipt
 
-    def _attempt(self, attempt: AttemptStarted) -> dict[str, Any]:
-        ended = self._ended.get(attempt.attempt)
-        return {
-            "attempt": attempt.attempt,
-            "code": ended.code if ended else "",
-            "http_status": ended.http_status if ended else 0,
-            "model": attempt.model,
-            "provider": attempt.provider,
-        }
+    def _attempt(self, attempt: AttemptStarted) -> Attempt:
+        number = attempt.attempt
+        ended = self._ended.get(number)
+        return Attempt(
+            number,
+            ended.code if ended else "",
+            ended.http_status if ended else 0,
+            attempt.model,
+            attempt.provider,
+        )
 
-    def _times(self) -> dict[str, int]:
-        times = {"duration_ms": (self._terminal_at - self._first_at) // 1_000_000}
-        if self._output_at >= 0:
-            times["first_output_ms"] = (self._output_at - self._first_at) // 1_000_000
-        return times
-
-    def _decisions(self, retracted_chars: int) -> dict[str, Any]:
-        drifts = [
+    def _decide(self, receipt: Receipt, retracted_chars: int) -> None:
+        """What was decided on the way. Keys are in their order, as everything in a receipt."""
+        receipt.drift = [
             {"choice": d.choice, "distance": d.distance, "retracted": d.retracted, "streamed_sha256": d.streamed_sha256}
             for d in self._drift[-LISTED_MAX:]
         ]
-        reviews = [
+        receipt.governance = [
+            {"action": action, "count": count, "dry": dry, "gate": gate, "rule": rule}
+            for (gate, rule, action, dry), count in sorted((self._governance or {}).items())
+        ]
+        receipt.retractions = {"chars": retracted_chars, "count": self._retractions}
+        receipt.reviews = [
             {"at": review.at, "decision": review.decision, "review": review.review, "reviewer": review.reviewer}
             for review in self._reviews[-LISTED_MAX:]
         ]
-        return {
-            "drift": drifts,
-            "governance": [
-                {"action": action, "count": count, "dry": dry, "gate": gate, "rule": rule}
-                for (gate, rule, action, dry), count in sorted((self._governance or {}).items())
-            ],
-            "retractions": {"chars": retracted_chars, "count": self._retractions},
-            "reviews": reviews,
-            "reviews_count": len(self._reviews),
-            "verdicts": [
-                {"count": count, "gate": gate, "outcome": outcome, "rule": rule}
-                for (gate, rule, outcome), count in sorted((self._verdicts or {}).items())
-            ],
-        }
+        receipt.reviews_count = len(self._reviews)
+        receipt.verdicts = [
+            {"count": count, "gate": gate, "outcome": outcome, "rule": rule}
+            for (gate, rule, outcome), count in sorted((self._verdicts or {}).items())
+        ]
 
     def _on_started(self, read_at: int, event: ResponseStarted) -> None:
         self._started = event
@@ -315,41 +318,50 @@ def key(*, key_id: str, public_key: str, at: int) -> dict[str, Any]:
     return {"algorithm": "ed25519", "at": at, "key": key_id, "public_key": public_key}
 
 
-def _usage(usage: Usage) -> dict[str, Any]:
+def _counts(usage: Usage) -> Counts:
     """Counts are the provider's, who may send any number there is."""
-    counts = {
-        "cache_write_tokens": usage.cache_write_tokens,
-        "cached_tokens": usage.cached_tokens,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-        "reasoning_tokens": usage.reasoning_tokens,
-    }
-    if max(counts.values()) > SAFE_INTEGER:
-        counts = {name: min(count, SAFE_INTEGER) for name, count in counts.items()}
-    return {**counts, "estimated": usage.estimated}
+    return Counts(
+        cache_write_tokens=_safe(usage.cache_write_tokens),
+        cached_tokens=_safe(usage.cached_tokens),
+        estimated=usage.estimated,
+        input_tokens=_safe(usage.input_tokens),
+        output_tokens=_safe(usage.output_tokens),
+        reasoning_tokens=_safe(usage.reasoning_tokens),
+    )
 
 
-def _sources(sources: list[Any]) -> dict[str, Any]:
+def _safe(count: int) -> int:
+    return count if count <= SAFE_INTEGER else SAFE_INTEGER
+
+
+def _declare(receipt: Receipt, sources: list[Any]) -> None:
     """What the caller declares, or, where that is too much, its hash."""
     try:
         data = canonical(exact(sources))
-    except (ValueError, RecursionError):  # nested deeper than anybody reads: that they were declared is on record
-        return {"sources_count": len(sources), "sources_sha256": ""}
+    except ValueError:  # nested deeper than anybody reads: that they were declared is on record
+        receipt.sources_count, receipt.sources_sha256 = len(sources), ""
+        return
     if len(data) <= SOURCES_BYTES_MAX:
-        return {"sources": msgspec.Raw(data)}
-    return {"sources_count": len(sources), "sources_sha256": hashlib.sha256(data).hexdigest()}
+        receipt.sources = msgspec.Raw(data)
+    else:
+        receipt.sources_count, receipt.sources_sha256 = len(sources), hashlib.sha256(data).hexdigest()
 
 
-def exact(value: Any) -> Any:
-    """`value` with every number that is no safe integer as a string: the spelling of those differs between languages."""
+def exact(value: Any, levels: int = LEVELS_MAX) -> Any:
+    """`value` with every number that is no safe integer as a string: the spelling of those differs between languages.
+
+    Raises `ValueError` for what is nested deeper than `LEVELS_MAX`.
+    """
+    if not levels:
+        raise ValueError(f"nested deeper than {LEVELS_MAX} levels")
     match value:
         case float():
             return repr(value)
         case int() if not isinstance(value, bool) and abs(value) > SAFE_INTEGER:
             return str(value)
         case list():
-            return [exact(item) for item in value]
+            return [exact(item, levels - 1) for item in value]
         case dict():
-            return {str(key): exact(item) for key, item in value.items()}
+            return {str(key): exact(item, levels - 1) for key, item in value.items()}
         case _:
             return value

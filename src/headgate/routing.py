@@ -34,6 +34,9 @@ class Target:
     pool: Pool
     limits: Limits = UNKNOWN
     """Of the model."""
+    provider_name: str = ""
+    streaming: bool = True
+    """Both are the provider's: every request asks for them, and its own attributes cost more."""
 
 
 class Routing:
@@ -62,7 +65,12 @@ class Routing:
             pool = Pool(endpoint(base_url, headers, query=provider.own_query(), through_proxy=not simulated))
             stack.push_async_callback(pool.close)
             spoken = dict.fromkeys((provider.dialect, *provider.also))
-            self._targets[provider.name] = {str(name): Target(provider, dialects[name], "", pool) for name in spoken}
+            self._targets[provider.name] = {
+                str(name): Target(
+                    provider, dialects[name], "", pool, provider_name=provider.name, streaming=provider.streaming
+                )
+                for name in spoken
+            }
 
     def resolve(self, model: str, dialect: str = "") -> tuple[Route, Target]:
         """Where a model name leads a client of this dialect. Raises `RequestError` ``model_not_found``, which names what there is."""
@@ -106,9 +114,9 @@ class Routing:
                 request,
                 self._clients[request.dialect],
                 target.dialect,
-                provider_name=target.provider.name,
+                provider_name=target.provider_name,
                 model=target.model,
-                stream=asks_for_stream(request, route, target.provider),
+                stream=asks_for_stream(request, route, target),
                 may_drop=route.on_unsupported == "drop",
             )
         except RecursionError:
@@ -136,11 +144,12 @@ class Routing:
             raise error
 
 
-def asks_for_stream(request: CreateRequest, route: Route, provider: Provider) -> bool:
+def asks_for_stream(request: CreateRequest, route: Route, target: Target) -> bool:
     """Whether the provider is asked for a stream."""
-    if not provider.streaming or route.upstream == "whole":
+    upstream = route.upstream
+    if not target.streaming or upstream == "whole":
         return False
-    return request.stream or request.background or route.upstream == "stream"
+    return upstream == "stream" or request.stream or request.background
 
 
 async def _start_simulator(stack: AsyncExitStack) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from headgate.endings import Ending
+from headgate.endings import Ending, ended
 from headgate.events import AnyEvent, ChoiceDone, Delta, Reason, Status, Usage
 from headgate.lifecycle import terminal_status
 from headgate.tokens import estimate
@@ -40,7 +40,7 @@ class Tally:
     @property
     def ending(self) -> Ending:
         """What the answer came to, if it is over."""
-        return Ending(terminal_status([done.reason for done in self._reasons]))
+        return ended(terminal_status([done.reason for done in self._reasons]))
 
     @property
     def cut(self) -> list[int]:

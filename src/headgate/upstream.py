@@ -134,9 +134,12 @@ class Pool:
         """Send a request. Never raises; what goes wrong is told to `handler`, after this returned."""
         target = self._target(request.path, model)
         accept = "text/event-stream" if request.stream else "application/json"
-        head = f"POST {target} HTTP/1.1\r\n{self._head_with(request.headers)}accept: {accept}\r\n"
-        head += f"content-type: application/json\r\ncontent-length: {len(request.body)}\r\n\r\n"
-        return self._send(Call(handler, head.encode("latin-1", "replace") + request.body, connect_s))
+        body, fixed = request.body, self._head_with(request.headers)
+        head = (
+            f"POST {target} HTTP/1.1\r\n{fixed}accept: {accept}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+        )
+        return self._send(Call(handler, head.encode("latin-1", "replace") + body, connect_s))
 
     def get(self, path: str, *, handler: Handler, connect_s: float) -> Call:
         """Ask for something small; as `post`."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from headgate import receipts
 from headgate.assemble import Digester
@@ -28,6 +27,7 @@ from headgate.events import (
     Terminal,
     Usage,
 )
+from headgate.receipt import Receipt
 from headgate.stores import Batch, JournalEntry, Record, Store, open_store
 
 NOW = 1_780_000_000
@@ -55,7 +55,7 @@ def events_of(number: int, text: str, *, owner: str = "app") -> list[AnyEvent]:
     ]
 
 
-def receipt_of(events: list[AnyEvent]) -> dict[str, Any]:
+def receipt_of(events: list[AnyEvent]) -> Receipt:
     """What a log hands over at its end."""
     fold, digester = receipts.ReceiptFold(), Digester()
     for at, event in enumerate(events):

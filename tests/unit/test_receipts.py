@@ -41,6 +41,7 @@ from headgate.events import (
     Usage,
     Verdict,
 )
+from headgate.receipt import Attempt, Counts, End, Receipt
 from headgate.receipts import FOLDED, ReceiptFold, canonical
 
 ID = "resp_" + "0" * 32
@@ -197,9 +198,9 @@ def test_receipt_of_a_response_that_outlived_its_process_has_no_times_of_another
     for event in (started(), PartStarted(0, 0, PartKind.TEXT)):
         fold.feed(receipts.ANOTHER_CLOCK, event)
     fold.feed(5, Terminal(Status.FAILED, "interrupted"))
-    fields = fold.fields(owner="app", sha256="", event_count=3)
-    assert "duration_ms" not in fields
-    assert "first_output_ms" not in fields
+    found = msgspec.json.decode(receipts.body("response", ID, 7, fold.fields(owner="app", sha256="", event_count=3)))
+    assert "duration_ms" not in found
+    assert "first_output_ms" not in found
 
 
 def test_parts_are_listed_where_the_hash_of_one_does_not_follow_from_the_whole() -> None:
@@ -308,6 +309,21 @@ def test_body_as_it_is_written_is_canonical(sources: list[Any]) -> None:
         fold.feed(1, event)
     body = receipts.body("response", ID, 1, fold.fields(owner="ümlaut", sha256="", event_count=3))
     assert canonical(msgspec.json.decode(body)) == body
+
+
+def test_receipt_that_says_all_there_is_to_say_is_canonical() -> None:
+    """Its fields are in their order as they stand in `receipt`; nothing sorts them."""
+    fold = ReceiptFold()
+    for at, event in enumerate([started(sources=[{"b": 1, "a": 2}]), *planted()[1:]]):
+        fold.feed(at, event)
+    parts = [(0, 0, "reasoning", "ab"), (0, 1, "text", "cd")]
+    said = fold.fields(owner="app", sha256="", event_count=3, parts=parts)
+    body = receipts.body("response", ID, 1, said)
+    assert canonical(msgspec.json.decode(body)) == body
+    silent = {name for name in said.__struct_fields__ if getattr(said, name) is msgspec.UNSET}
+    assert silent == {"sources_count", "sources_sha256"}, "which stand in place of `sources`"
+    for fields in (Receipt, Attempt, Counts, End):
+        assert list(fields.__struct_fields__) == sorted(fields.__struct_fields__)
 
 
 def test_rows_that_belong_to_no_response_are_canonical() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -43,10 +44,21 @@ def test_obfuscation_may_differ_too(padding: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"\\n", b'\\"', b"\\u0041", b"\xff", b"\xc3", b"\x00", b"\t", b"\x7f", "\u2028".encode(), b'","a":"']
+    "text", [b"\\n", b'\\"', b'a\\"},', b"\\\\", b"\\u0041", b"\\ud83d\\ude00", b"\x7f", "\u2028".encode()]
 )
-def test_text_that_is_not_plain_goes_the_long_way(text: bytes) -> None:
+def test_text_with_escapes_is_recognised(text: bytes) -> None:
+    meant = json.loads(b'"%b"' % text)
+    assert match(template(PLAIN % b"Hi"), PLAIN % text) == meant
+    assert match(template(PADDED % (b"Hi", b"PwZ")), PADDED % (text, b"k3")) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\xff", b"\xc3", b"\\n\xff", b"\x00", b"\t", b"\\", b"\\x", b"\\ud83d", b'","a":"', b'\\","a":"', b'\\""'],
+)
+def test_text_that_is_none_goes_the_long_way(text: bytes) -> None:
     assert match(template(PLAIN % b"Hi"), PLAIN % text) is None
+    assert match(template(PADDED % (b"Hi", b"PwZ")), PADDED % (text, b"k3")) is None
 
 
 @pytest.mark.parametrize("padding", [b"", b"a b", b"\\u0041", b'","error":"x', "é".encode()])

@@ -31,7 +31,7 @@ from headgate.dialects import ClientDialect
 from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from headgate.dialects.openai_chat import OPENAI_CHAT
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
-from headgate.dialects.transport import sse
+from headgate.dialects.transport import NDJSON, Shape
 from headgate.errors import RequestError, StoreError, store_unavailable
 from headgate.gateway import Gateway
 from headgate.log import Log
@@ -81,7 +81,8 @@ class Direct:
             owner = self._callers.identify(header)
             require_json(header(b"content-type"))
             asked = read(request.dialect, body, header)
-            request.shape = wanted_shape(request.dialect, header)
+            if asked.stream:
+                request.shape = wanted_shape(request.dialect, header)
             if asked.background or conversation.goes_on(asked):
                 turn.spawn(self._look_up(request, asked, owner))
                 return
@@ -103,8 +104,10 @@ class Direct:
 
     def _begin(self, request: Request, asked: CreateRequest, owner: str) -> None:
         log = self.gateway.create(asked, owner)
-        kind = _Streamed if asked.stream else _Whole
-        kind(request, log)
+        if asked.stream:
+            _Streamed(request, log)
+        else:
+            _Whole(request, log)
 
     def done(self, target: bytes, status: int) -> None:
         self._count(self._endpoints[target], status)
@@ -118,7 +121,7 @@ class Request:
     def __init__(self, direct: Direct, turn: Turn, target: bytes, *, resumable: bool) -> None:
         self.turn = turn
         self.dialect = direct.dialects[target]
-        self.shape = sse(self.dialect)
+        self.shape: Shape = NDJSON  # of a stream; settled once it is known that it is one
         self.gateway = direct.gateway
         self.resumable = resumable
         self.status = 0

@@ -21,6 +21,7 @@ from headgate.stage import Stage
 
 if TYPE_CHECKING:
     from headgate.dialects.anthropic_messages import AnthropicMessages
+    from headgate.dialects.decode import AnswerDecoder
     from headgate.dialects.gemini import Gemini
     from headgate.dialects.openai_chat import OpenAIChat
     from headgate.dialects.openai_responses import OpenAIResponses
@@ -160,9 +161,9 @@ class ProviderDialect(Protocol):
         """The request of a client of another dialect. Raises `RequestError` ``invalid_request`` for one that cannot be said."""
         ...
 
-    def stream_decoder(self, *, attempt: int, choices: int) -> Decoder: ...
+    def stream_decoder(self, *, attempt: int, choices: int) -> AnswerDecoder: ...
 
-    def whole_decoder(self, *, attempt: int, choices: int) -> Decoder: ...
+    def whole_decoder(self, *, attempt: int, choices: int) -> AnswerDecoder: ...
 
     def read_failure(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """What an HTTP error answer means."""

@@ -35,24 +35,28 @@ def typed(value: Any, kind: type[_T], what: str) -> _T:
 
 def kept(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any] | None:
     """The fields that have no canonical place, or None if there are none. Null is nothing."""
-    if fields.keys() <= known:
+    unknown = [key for key in fields if key not in known]
+    if not unknown:
         return None
-    found = {key: value for key, value in fields.items() if value is not None and key not in known}
-    if not found:
-        return None
-    return storable(found)
+    found = {key: fields[key] for key in unknown if fields[key] is not None}
+    return storable(found) if found else None
 
 
 def storable(fields: dict[str, Any]) -> dict[str, Any]:
     """`fields`, if the journal can hold them: no integer beyond 64 bits, no nesting beyond `LEVELS_MAX`."""
     layer: list[Any] = [fields]
     for _ in range(LEVELS_MAX):
-        below = [value for item in layer for value in (item.values() if type(item) is dict else item)]
-        if any(type(value) is int and not INTEGER_MIN <= value <= INTEGER_MAX for value in below):
-            raise MalformedError("an integer has more than 64 bits")
-        layer = [value for value in below if type(value) is dict or type(value) is list]
-        if not layer:
+        below: list[Any] = []
+        for item in layer:
+            for value in item.values() if type(item) is dict else item:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    below.append(value)
+                elif kind is int and not INTEGER_MIN <= value <= INTEGER_MAX:
+                    raise MalformedError("an integer has more than 64 bits")
+        if not below:
             return fields
+        layer = below
     raise MalformedError(f"a field is nested more than {LEVELS_MAX} levels deep")
 
 

@@ -34,7 +34,7 @@ from headgate.stores import (
     sqlite_facts,
     sqlite_file,
 )
-from headgate.stores.sqlite_file import scalar
+from headgate.stores.sqlite_file import blob, scalar
 
 COMMITS_BEFORE_CHECKPOINT: Final = 200
 """About 1.5 MB of WAL: small enough that the final, held pass is short, large enough not to run all the time."""
@@ -52,15 +52,19 @@ _UPSERT_RECORD: Final = (
 
 Result = TypeVar("Result")
 
-_encode = msgspec.msgpack.Encoder().encode
-_decode_row = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode_row: Final = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
 _decode_entry = msgspec.msgpack.Decoder(Entry).decode
 _decode_ints = msgspec.msgpack.Decoder(list[int]).decode
 
 
 def pack_rows(rows: Sequence[int]) -> bytes:
     """Journal rows as distances: one byte each for a response that streams."""
-    return _encode([row - before for before, row in zip([0, *rows], rows, strict=False)])
+    distances, before = [], 0
+    for row in rows:
+        distances.append(row - before)
+        before = row
+    return _encode(distances)
 
 
 def unpack_rows(data: bytes) -> tuple[int, ...]:
@@ -110,7 +114,7 @@ class SqliteStore:
         self._commits_since_checkpoint += 1
         execute = self._writer.execute
         try:
-            row = (batch.row, time.monotonic_ns(), _encode(batch.entries))
+            row = (batch.row, time.monotonic_ns(), blob(_encode(batch.entries)))
             if not batch.records and not batch.audit:
                 execute(_INSERT_ROW, row)
                 return None
@@ -313,7 +317,7 @@ def _record_row(record: Record) -> tuple[Any, ...]:
         record.last_seq,
         record.terminal,
         record.expires_at,
-        pack_rows(record.rows),
+        blob(pack_rows(record.rows)),
         int(record.expired),
     )
 

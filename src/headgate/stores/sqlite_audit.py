@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from headgate.errors import StoreError
 from headgate.merkle import Tile
 from headgate.stores import AuditCheckpoint, AuditRow
+from headgate.stores.sqlite_file import blob
 
 _ROW = "seq, kind, ref, body, leaf"
 _INSERT = "INSERT INTO audit (seq, kind, ref, body, leaf) VALUES (?, ?, ?, ?, ?)"
@@ -18,7 +19,7 @@ SIZE = "SELECT coalesce(max(seq), 0) FROM audit"
 
 def append(connection: sqlite3.Connection, rows: Sequence[AuditRow], tiles: Sequence[Tile]) -> None:
     """Inside the transaction of the batch they belong to."""
-    connection.executemany(_INSERT, [(row.seq, row.kind, row.ref, row.body, row.leaf) for row in rows])
+    connection.executemany(_INSERT, [(row.seq, row.kind, row.ref, blob(row.body), blob(row.leaf)) for row in rows])
     if tiles:
         connection.executemany(_INSERT_TILE, [(tile.level, tile.idx, tile.hash) for tile in tiles])
 

@@ -109,6 +109,10 @@ def migrate(connection: sqlite3.Connection) -> None:
             raise
 
 
+blob: Final = bytearray
+"""Bytes that are written by the thousands: for `bytes`, `sqlite3` looks for an adapter every time, longer than it writes."""
+
+
 def scalar(connection: sqlite3.Connection, sql: str, *arguments: Any) -> Any:
     """The one value that a query gives."""
     return connection.execute(sql, arguments).fetchone()[0]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Terminal, Usage
 from headgate.log import Log
@@ -13,6 +13,11 @@ from headgate.telemetry.logs import info, logger
 from headgate.telemetry.metrics import LABEL_SETS_MAX, Metrics
 
 _logger = logger("response")
+
+_RARE: Final = frozenset({ResponseStarted, Usage, AttemptEnded})
+"""What beside text has numbers in it."""
+_DELTA: Final = Delta
+"""Of this module: a name from an interpreted one is looked up each time, and this is asked for every token."""
 
 
 class _Series:
@@ -53,12 +58,12 @@ class _Series:
         self.output_tokens.observe(usage.output_tokens)
 
     def ended(self, dialect: str, terminal: Terminal, seconds: float) -> None:
-        outcome = (dialect, terminal.status, terminal.code)
+        status, code = str(terminal.status), terminal.code
+        outcome = (dialect, status, code)
         found = self._outcomes.get(outcome)
         if found is None:
-            status = terminal.status
             found = self._outcomes[outcome] = (
-                self._metrics.counter("headgate_responses_total", dialect, *self._labels, status, terminal.code),
+                self._metrics.counter("headgate_responses_total", dialect, *self._labels, status, code),
                 self._metrics.histogram("gen_ai_server_request_duration_seconds", *self._labels, status),
             )
         count, duration = found
@@ -98,18 +103,18 @@ class Account:
 
     def feed(self, entry: Entry) -> None:
         events = entry.events
-        if type(events[0]) is Delta and self._first_at:
+        if type(events[0]) is _DELTA and self._first_at:
             at = entry.read_at
             self._gaps.observe((at - self._text_at) / 1e9)
             self._text_at = at
-            if type(events[-1]) is Delta:
+            if type(events[-1]) is _DELTA:
                 return
         self._rare(entry)
 
     def close(self, log: Log, terminal: Terminal) -> None:
         """The log has ended: count it, and write its line."""
-        duration_s = (self._last_at - self._started_at) / 1e9
-        self._series.ended(self._started.dialect, terminal, duration_s)
+        duration_ns = self._last_at - self._started_at
+        self._series.ended(self._started.dialect, terminal, duration_ns / 1e9)
         usage = self._usage
         if usage is not None:
             self._series.tokens(usage)
@@ -117,7 +122,7 @@ class Account:
                 self._metrics.counter("headgate_estimated_usage_total", self._provider).inc()
         if log.decisions.decided:
             self._decided(log.decisions)
-        self._write_line(log, terminal, duration_s)
+        self._write_line(log, terminal, duration_ns)
 
     def _decided(self, decisions: ReceiptFold) -> None:
         """What its policy did."""
@@ -134,9 +139,11 @@ class Account:
         at = self._last_at = entry.read_at
         for event in entry.events:
             kind = type(event)
-            if kind is Delta:
+            if kind is _DELTA:
                 if self._text_at != at:
                     self._text(at)
+            elif kind not in _RARE:
+                continue
             elif kind is ResponseStarted:
                 self._started_at = at
             elif kind is Usage:
@@ -156,8 +163,8 @@ class Account:
             self._series.first_token((at - self._started_at) / 1e9)
         self._text_at = at
 
-    def _write_line(self, log: Log, terminal: Terminal, duration_s: float) -> None:
-        usage = self._usage
+    def _write_line(self, log: Log, terminal: Terminal, duration_ns: int) -> None:
+        usage, policy = self._usage, self._started.policy
         line = {
             "response": log.id,
             "terminal": terminal.status,
@@ -166,12 +173,17 @@ class Account:
             "model": self._model,
             "owner": log.record.owner or None,
             "stream": self._started.stream,
-            "ttft_ms": round((self._first_at - self._started_at) / 1e6, 3) if self._first_at else None,
-            "duration_ms": round(duration_s * 1e3, 3),
+            "ttft_ms": _ms(self._first_at - self._started_at) if self._first_at else None,
+            "duration_ms": _ms(duration_ns),
             "input_tokens": usage.input_tokens if usage else None,
             "output_tokens": usage.output_tokens if usage else None,
             "estimated": usage.estimated if usage else None,
             "seq": log.committed_seq,
-            "policy": self._started.policy if self._started.policy != NONE else None,
+            "policy": policy if policy != NONE else None,
         }
         info(_logger, "response", line)
+
+
+def _ms(ns: int) -> float:
+    """Milliseconds, to the microsecond."""
+    return (ns + 500) // 1000 / 1000

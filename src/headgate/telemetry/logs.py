@@ -10,11 +10,12 @@ import asyncio
 import logging
 import sys
 import time
-from datetime import UTC, datetime
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, Final, TextIO
 
 import msgspec
+
+from headgate.telemetry.lines import info_line, iso
 
 FIELDS: Final = "headgate_fields"
 """Attribute of a log record that holds its structured fields."""
@@ -55,10 +56,9 @@ class LineHandler(logging.StreamHandler[TextIO]):
         self._lines: list[bytes] = []
 
     def line(self, name: str, message: str, values: dict[str, Any]) -> None:
-        head = {"time": _iso(time.time()), "level": "info", "logger": name, "message": message}
         if not self._lines:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._lines.append(_encode(head | values))
+        self._lines.append(info_line(time.time(), name, message, values))
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._lines:
@@ -81,7 +81,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
-            "time": _iso(record.created),
+            "time": iso(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -90,16 +90,6 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return _encode(line).decode()
-
-
-def _iso(seconds: float) -> str:
-    """RFC 3339 with milliseconds, UTC."""
-    return f"{_iso_second(int(seconds))}.{int(seconds * 1000) % 1000:03d}Z"
-
-
-@lru_cache(maxsize=4)
-def _iso_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 class HumanFormatter(logging.Formatter):

@@ -39,7 +39,8 @@ class ChunkDecoder:
         self._expected = choices
         self._choices: dict[int, Choice] = {}
         self._seen: tuple[Any, ...] = ()  # what the last chunk said of the whole answer
-        self._described = AttemptDescribed(attempt)
+        self._provider_id = self._model = ""
+        self._envelope: dict[str, Any] = {}
         self._usage: Usage | None = None
         self._usage_given: Usage | None = None
 
@@ -74,15 +75,14 @@ class ChunkDecoder:
         return events
 
     def _chunk(self, chunk: dict[str, Any], events: list[AnyEvent]) -> None:
-        get = chunk.get
-        if get("error") or get("object") == "error":
+        if chunk.get("error") or chunk.get("object") == "error":
             self.failure = failure_in_band(chunk)
             return
-        choices, usage = get("choices"), usage_of(chunk)
+        choices, usage = chunk.get("choices"), usage_of(chunk)
         if choices is None and usage is None:
             self._foreign(chunk, events)
             return
-        seen = (get("id"), get("model"), get("system_fingerprint"), get("service_tier"))
+        seen = (chunk.get("id"), chunk.get("model"), chunk.get("system_fingerprint"), chunk.get("service_tier"))
         if seen != self._seen:
             self._seen = seen
             self._describe(events)
@@ -107,20 +107,18 @@ class ChunkDecoder:
 
     def _describe(self, events: list[AnyEvent]) -> None:
         """Say what is new of the whole answer. Null, "" and what is no string say nothing."""
-        known = self._described
-        provider_id, model, *values = (value if type(value) is str else "" for value in self._seen)
-        if max(map(len, (provider_id, model, *values))) > DESCRIPTION_CHARS_MAX:
-            raise MalformedError(f"a value that describes it has more than {DESCRIPTION_CHARS_MAX} characters")
-        envelope = (known.envelope or {}) | {k: v for k, v in zip(ENVELOPE_FIELDS, values, strict=True) if v}
-        described = AttemptDescribed(
-            self._attempt, known.provider_id or provider_id, model or known.model, envelope or None
-        )
-        nothing_yet = known == AttemptDescribed(self._attempt)
-        if described != known and (
-            nothing_yet or (described.model, described.envelope) != (known.model, known.envelope)
-        ):
-            events.append(described)
-        self._described = described
+        said = [value if type(value) is str else "" for value in self._seen]
+        for value in said:
+            if len(value) > DESCRIPTION_CHARS_MAX:
+                raise MalformedError(f"a value that describes it has more than {DESCRIPTION_CHARS_MAX} characters")
+        provider_id, model = self._provider_id or said[0], said[1] or self._model
+        envelope = self._envelope
+        if said[2] or said[3]:
+            envelope = envelope | {k: v for k, v in zip(ENVELOPE_FIELDS, said[2:], strict=True) if v}
+        nothing_yet = not (self._provider_id or self._model or self._envelope)
+        if model != self._model or envelope != self._envelope or (nothing_yet and provider_id):
+            events.append(AttemptDescribed(self._attempt, provider_id, model, envelope or None))
+        self._provider_id, self._model, self._envelope = provider_id, model, envelope
 
     def _choice(self, fields: dict[str, Any], response: dict[str, Any] | None, events: list[AnyEvent]) -> None:
         index = fields.get("index")

@@ -34,7 +34,7 @@ class StreamDecoder(decode.StreamDecoder):
                 self._lessons = LESSONS_MAX
                 return [delta]
         if frame.data == b"[DONE]":
-            self._answer.ended = True
+            self._answer.ended = self.settled = True
             return []
         made = super()._frame(frame)
         if any(type(event) is not Delta and not (type(event) is Opaque and event.idle) for event in made):

@@ -8,7 +8,7 @@ import msgspec
 
 from headgate.assemble import accumulate
 from headgate.dialects.fields import MalformedError, kept, storable, typed
-from headgate.dialects.openai_chat.reasons import REASONS, normal
+from headgate.dialects.openai_chat.reasons import REASONS, STOP, normal
 from headgate.events import AnyEvent, ChoiceDone, Delta, Extra, PartDone, PartKind, PartStarted, Reason
 
 PARTS_MAX: Final = 1024
@@ -25,6 +25,7 @@ _PLACED_FIELDS: Final = frozenset({"role", "content", "refusal", "tool_calls"})
 
 
 _NOT_YET: Final = -1
+_TEXT: Final = PartKind.TEXT
 
 
 class _Call:
@@ -43,7 +44,7 @@ class _Call:
 class Choice:
     """One choice: how many parts it has, and which of them are open."""
 
-    __slots__ = ("_calls", "_calls_by_index", "_kinds", "_open_flow", "_open_kind", "_parts", "done", "index")
+    __slots__ = ("_calls", "_calls_by_index", "_open_flow", "_open_kind", "_parts", "_refuses", "done", "index")
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -53,7 +54,7 @@ class Choice:
         self._open_kind: PartKind | None = None
         self._calls: list[_Call] = []
         self._calls_by_index: dict[int, _Call] = {}
-        self._kinds: set[PartKind] = set()
+        self._refuses = False
 
     def read(self, delta: dict[str, Any], made: list[AnyEvent]) -> dict[str, Any] | None:
         """Append the events of one delta object to `made`; returns its fields that have no place among them."""
@@ -65,9 +66,10 @@ class Choice:
             if type(content) is list:
                 unknown = (unknown or {}) | self._items(content, made)
             else:
-                self._flow(PartKind.TEXT, typed(content, str, "content"), made)
+                self._flow(_TEXT, typed(content, str, "content"), made)
         refusal = delta.get("refusal")
         if refusal:
+            self._refuses = True
             self._flow(PartKind.REFUSAL, typed(refusal, str, "refusal"), made)
         for call in typed(delta.get("tool_calls") or [], list, "tool_calls"):
             self._tool_call(typed(call, dict, "a tool call"), made)
@@ -79,7 +81,7 @@ class Choice:
             if call.part == _NOT_YET:
                 self._start_call(call, made)
         if self._parts == 0:
-            made.append(self._start(PartKind.TEXT))
+            made.append(self._start(_TEXT))
             self._open_flow = 0
         numbers = [call.part for call in self._calls]
         if self._open_flow >= 0:
@@ -92,19 +94,18 @@ class Choice:
         return any(call.part == part for call in self._calls)
 
     def _reason(self, word: str) -> Reason:
-        reason = REASONS.get(normal(word), Reason.STOP)
-        if reason is Reason.STOP and PartKind.REFUSAL in self._kinds:
+        reason = REASONS.get(normal(word), STOP)
+        if reason is not STOP:
+            return reason
+        if self._refuses:
             return Reason.REFUSAL
-        if reason is Reason.STOP and self._calls:
-            return Reason.TOOL_CALLS
-        return reason
+        return Reason.TOOL_CALLS if self._calls else reason
 
-    def _start(self, kind: PartKind, **fields: Any) -> PartStarted:
+    def _start(self, kind: PartKind, tool_id: str = "", tool_name: str = "", extra: Extra | None = None) -> PartStarted:
         if self._parts == PARTS_MAX:
             raise MalformedError(f"a choice has more than {PARTS_MAX} parts")
         self._parts += 1
-        self._kinds.add(kind)
-        return PartStarted(self.index, self._parts - 1, kind, **fields)
+        return PartStarted(self.index, self._parts - 1, kind, tool_id, tool_name, extra)
 
     def _reasoning(self, unknown: dict[str, Any], made: list[AnyEvent]) -> None:
         """Take reasoning out of `unknown`. The same text under two names is one text."""

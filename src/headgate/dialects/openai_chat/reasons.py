@@ -23,6 +23,7 @@ _WORDS: Final = {
     " model_armor"  # Gemini's endpoint passes its own words through
     " error_toxic",  # Cohere
 }
+STOP: Final = Reason.STOP
 REASONS: Final = {word: reason for reason, words in _WORDS.items() for word in words.split()}
 
 FAILED: Final = {

@@ -47,7 +47,7 @@ def read_request(body: bytes) -> CreateRequest:
     _check(value)
     options = value.get("stream_options") or {}
     include_usage = options.get("include_usage", False)
-    if not isinstance(include_usage, bool | None):
+    if include_usage is not None and type(include_usage) is not bool:
         raise _invalid("stream_options.include_usage", "a boolean")
     return CreateRequest(
         dialect="openai-chat",
@@ -65,15 +65,18 @@ def _check(value: dict[str, Any]) -> None:
         if value.get(field) is None:
             raise RequestError("invalid_request", f"You must provide '{field}'.", param=field)
     for field, given in value.items():
-        if field in _TYPES and given is not None:
-            kinds, words = _TYPES[field]
+        known = _TYPES.get(field)
+        if known is not None and given is not None:
+            kinds, words = known
             if not isinstance(given, kinds) or (isinstance(given, bool) and kinds is not bool):
                 raise _invalid(field, words)
-    if not value["model"] or len(value["model"]) > MODEL_CHARS_MAX or not value["model"].isprintable():
+    model: str = value["model"]
+    if not model or len(model) > MODEL_CHARS_MAX or not model.isprintable():
         raise RequestError(
             "invalid_request", f"'model' must be 1 to {MODEL_CHARS_MAX} printable characters.", param="model"
         )
-    if not value["messages"] or not all(isinstance(message, dict) for message in value["messages"]):
+    messages: list[Any] = value["messages"]
+    if not messages or not all(isinstance(message, dict) for message in messages):
         raise RequestError("invalid_request", "'messages' must be a non-empty array of objects.", param="messages")
     if not 1 <= (1 if value.get("n") is None else value["n"]) <= CHOICES_MAX:
         raise RequestError("invalid_request", f"'n' must be between 1 and {CHOICES_MAX}.", param="n")

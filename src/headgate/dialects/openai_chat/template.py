@@ -6,7 +6,8 @@ to what the long way makes of it:
 
 - `learn` has replaced the strings by others and decoded the result. Only the text and ``obfuscation`` had changed, so
   these bytes are the whole of those string tokens, and JSON allows any other string there.
-- A match has printable UTF-8 without quote or backslash in their place, which JSON takes as it is.
+- A match has printable UTF-8 without quote or backslash in their place, which JSON takes as it is; or what the JSON
+  decoder takes for the inside of one string.
 - The chunk it was learned from made one `Delta` and left nothing behind in the decoder; whoever keeps a template
   drops it as soon as another chunk makes anything but deltas (`StreamDecoder`).
 
@@ -46,16 +47,30 @@ class Template:
         if event or not data.startswith(self._head):
             return None
         end = data.find(b'"', self._length)
-        rest = data[end:]
-        if not self._matches_obfuscated(rest) if self._close else rest != self._tail:
-            return None
+        if not self._ends_with(data[end:]):
+            return self._match_escaped(data) if data[end - 1 : end] == b"\\" else None
         try:
             text = data[self._length : end].decode()
         except UnicodeDecodeError:
             return None
-        if not text or "\\" in text or not text.isprintable():
+        if "\\" in text or not text.isprintable():
+            return self._match_escaped(data)
+        return Delta(self._choice, self._part, text) if text else None
+
+    def _match_escaped(self, data: bytes) -> Delta | None:
+        """As `match`, for a text with escapes: line ends, quotes."""
+        end = data.find(self._tail, self._length) if self._close else len(data) - len(self._tail)
+        if end < self._length or not self._ends_with(data[end:]):
             return None
-        return Delta(self._choice, self._part, text)
+        try:
+            text = read_json(b'"%b"' % data[self._length : end])
+        except JSON_ERRORS:
+            return None
+        return Delta(self._choice, self._part, text) if text else None
+
+    def _ends_with(self, rest: bytes) -> bool:
+        """Whether `rest` is what follows the text."""
+        return self._matches_obfuscated(rest) if self._close else rest == self._tail
 
     def _matches_obfuscated(self, rest: bytes) -> bool:
         """Whether `rest` is `tail`, some characters, `close`. ``isalnum`` of bytes knows ASCII only."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from headgate.assemble import ChoiceFold, Fold, PartFold
 from headgate.dialects.calls import made_up_call_id
@@ -17,6 +17,11 @@ from headgate.dialects.openai_chat.objects import (
 from headgate.events import PartKind, ResponseStarted
 from headgate.ids import suffix
 
+_TEXT: Final = PartKind.TEXT
+_REFUSAL: Final = PartKind.REFUSAL
+_REASONING: Final = PartKind.REASONING
+_TOOL_CALL: Final = PartKind.TOOL_CALL
+
 
 def pending(started: ResponseStarted) -> bytes:
     """An answer without choices."""
@@ -27,11 +32,14 @@ def whole(fold: Fold) -> bytes:
     """The whole answer of a log with a successful terminal."""
     assert fold.started is not None
     started, same = fold.started, fold.dialect == NAME
-    answer = _head(started, fold.model or started.model) | (fold.envelope if same else {})
+    answer = _head(started, fold.model or started.model)
+    if same:
+        answer.update(fold.envelope)
     answer["choices"] = [_choice(fold, index, same=same) for index in range(started.choices)]
     if fold.usage is not None:
         answer["usage"] = usage_object(fold.usage, same_dialect=same)
-    answer |= fold.extra if same else {}
+    if same:
+        answer.update(fold.extra)
     return compact_json(answer)
 
 
@@ -50,23 +58,24 @@ def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:
     choice = fold.choices.get(index) or ChoiceFold()
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": _text(choice, PartKind.TEXT),
-        "refusal": _text(choice, PartKind.REFUSAL),
+        "content": _text(choice, _TEXT),
+        "refusal": _text(choice, _REFUSAL),
     }
     for part in choice.parts:
-        if part.kind is PartKind.REASONING and part.text:
+        if part.kind is _REASONING and part.text:
             name = reasoning_name(part.started) if same else "reasoning_content"
             message[name] = message.get(name, "") + part.text
     calls = [
         _call(fold.started.id, index, number, part, same=same)
         for number, part in enumerate(choice.parts)
-        if part.kind is PartKind.TOOL_CALL
+        if part.kind is _TOOL_CALL
     ]
     if calls:
         message["tool_calls"] = calls
+    shown: dict[str, Any] = {"index": index, "message": message}
     if same:
-        message |= _extra(choice, message["content"])
-    shown = {"index": index, "message": message} | (choice.extra if same else {})
+        message.update(_extra(choice, message["content"]))
+        shown.update(choice.extra)
     shown["finish_reason"] = finish_word(choice.done, fold.terminal.status, same_dialect=same)
     return shown
 
