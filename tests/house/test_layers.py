@@ -187,8 +187,7 @@ def test_members_of_governance_are_those_of_its_table() -> None:
 
 def test_impure_import_is_found_except_where_the_module_is_about_it() -> None:
     assert (
-        breaches({"ids": "import os", "configfile": "import os\nfrom pathlib import Path", "hub": "import time"})
-        == []
+        breaches({"ids": "import os", "configfile": "import os\nfrom pathlib import Path", "hub": "import time"}) == []
     )
     (found,) = breaches({"lifecycle": "from os.path import join"})
     assert "headgate.lifecycle imports os" in found
