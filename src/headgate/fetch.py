@@ -31,11 +31,18 @@ async def get(pool: Pool, path: str, *, timeout_s: float, bytes_max: int) -> Fet
 
 
 async def post(
-    pool: Pool, request: UpstreamRequest, *, timeout_s: float, bytes_max: int, model: str = ""
+    pool: Pool,
+    request: UpstreamRequest,
+    *,
+    timeout_s: float,
+    bytes_max: int,
+    model: str = "",
+    connect_s: float | None = None,
 ) -> Fetched | Failure:
-    """``POST`` of JSON. `model` is for endpoints whose path has it."""
+    """``POST`` of JSON. `model` is for endpoints whose path has it; `connect_s` where it is not all of `timeout_s`."""
+    patience_s = timeout_s if connect_s is None else connect_s
     return await _Fetch(bytes_max).run(
-        lambda handler: pool.post(request, model=model, handler=handler, connect_s=timeout_s), timeout_s
+        lambda handler: pool.post(request, model=model, handler=handler, connect_s=patience_s), timeout_s
     )
 
 

@@ -12,7 +12,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from headgate import restart
 from headgate.admission import Admission, Admitted
@@ -67,6 +67,8 @@ class Gateway:
         self.routing = Routing(config)
         self._producers: dict[str, Producer] = {}
         self._streams: set[StreamReader] = set()
+        self.errands: set[asyncio.Future[Any]] = set()
+        """What is asked of providers beside responses."""
         self._graces: dict[str, asyncio.TimerHandle] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
@@ -147,7 +149,7 @@ class Gateway:
 
     async def idle(self) -> None:
         """Until nothing is in flight and nobody is being streamed to."""
-        while self._producers or self._streams:  # noqa: ASYNC110  counted in many places; nobody waits but a drain
+        while self._producers or self._streams or self.errands:  # noqa: ASYNC110  counted in many places; nobody waits but a drain
             await asyncio.sleep(IDLE_POLL_S)
 
     async def interrupt_all(self) -> None:
@@ -156,6 +158,8 @@ class Gateway:
             if not producer.is_handed_over:  # what a person decides about outlives this process
                 self.metrics.counter("headgate_cancels_total", "drain").inc()
                 producer.interrupt()
+        for errand in tuple(self.errands):
+            errand.cancel()
         await self.oversight.desk.settled()
         await self.journal.flush()
 

@@ -229,7 +229,13 @@ class Producer:
     def _progress(self, events: list[AnyEvent]) -> None:
         """Append; only events that came from the provider's answer itself count as progress."""
         first = type(events[0])
-        if first is Delta and len(events) == 1 and self._phase == "stall" and not self._muted:  # a token
+        if (
+            first is Delta
+            and len(events) == 1
+            and self._phase == "stall"
+            and not self._muted
+            and _is_progress(events[0])
+        ):
             self.deadline = self._loop.time() + self._stall_s
             self._deliver(events)
             return
@@ -399,4 +405,6 @@ class Producer:
 
 
 def _is_progress(event: AnyEvent) -> bool:
+    if type(event) is Delta:  # one that is empty, but for what stood beside it, may only say that the provider lives
+        return bool(event.text) or (event.extra is not None and event.extra.delta is not None)
     return type(event) not in _NO_PROGRESS and not (type(event) is Opaque and event.idle)

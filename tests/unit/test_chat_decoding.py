@@ -322,3 +322,10 @@ def test_line_over_the_limit_ends_the_answer() -> None:
 def test_every_event_fits_into_the_journal() -> None:
     events = decode({"choices": [choice(content="a", beside={"big": 2**64 - 1, "small": -(2**63)})], "t": [[1]]})
     assert msgspec.msgpack.encode(events)
+
+
+def test_name_of_an_event_takes_no_text_away() -> None:
+    decoder = ChunkDecoder(attempt=1, choices=1)
+    assert decoder.frame(b"heartbeat", {"at": 1}) == []
+    events = decoder.frame(b"heartbeat", {"choices": [choice(content="kept")]})
+    assert [event.text for event in events if isinstance(event, Delta)] == ["kept"]

@@ -53,7 +53,7 @@ class Compactions:
         self._check_ready()
         self._open += 1
         try:
-            outcome = await _relayed(exchange, request, route, target)
+            outcome = await _relayed(gateway, exchange, request, route, target)
         finally:
             self._open -= 1
         await exchange.answer(*_answer(outcome, target), stall_s=gateway.config.server.write_stall_s)
@@ -86,7 +86,9 @@ def _check_native(target: Target) -> None:
         raise RequestError("unsupported_operation", text, param="model")
 
 
-async def _relayed(exchange: Exchange, request: CreateRequest, route: Route, target: Target) -> fetch.Fetched | Failure:
+async def _relayed(
+    gateway: Gateway, exchange: Exchange, request: CreateRequest, route: Route, target: Target
+) -> fetch.Fetched | Failure:
     """What the provider says. A client that goes away takes its request to the provider with it."""
     timeouts = route.timeouts
     asking = asyncio.ensure_future(
@@ -94,14 +96,21 @@ async def _relayed(exchange: Exchange, request: CreateRequest, route: Route, tar
             target.pool,
             write_compaction(request, model=target.model),
             model=target.model,
+            connect_s=timeouts.connect_s,
             timeout_s=timeouts.total_s or timeouts.first_token_s,
             bytes_max=WHOLE_BYTES_MAX,
         )
     )
 
+    gone = False
+
     def leave() -> None:
+        nonlocal gone
+        gone = True
         asking.cancel()
 
+    gateway.errands.add(asking)
+    asking.add_done_callback(gateway.errands.discard)
     exchange.on_disconnect(leave)
     try:
         return await asking
@@ -109,7 +118,9 @@ async def _relayed(exchange: Exchange, request: CreateRequest, route: Route, tar
         current = asyncio.current_task()
         if current is not None and current.cancelling():  # it is the gateway that stops
             raise
-        raise ClientGone from None
+        if gone:
+            raise ClientGone from None
+        return Failure("interrupted", "The gateway stopped while the compaction was under way.")
 
 
 def _answer(outcome: fetch.Fetched | Failure, target: Target) -> Answer:

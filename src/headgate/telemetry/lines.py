@@ -13,11 +13,11 @@ _encode: Final = msgspec.json.Encoder().encode
 class _Second:
     """The second that was written last, in words: lines come many to a second."""
 
-    __slots__ = ("number", "text")
+    __slots__ = ("known",)
 
     def __init__(self) -> None:
-        self.number = -1
-        self.text = ""
+        self.known: tuple[int, str] = (-1, "")
+        """In one piece: threads write lines as well."""
 
 
 _newest: Final = _Second()
@@ -38,8 +38,9 @@ def info_line(seconds: float, name: str, message: str, values: dict[str, Any]) -
 def iso(seconds: float) -> str:
     """RFC 3339 with milliseconds, UTC."""
     second = int(seconds)
-    if second != _newest.number:
-        _newest.text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        _newest.number = second
+    number, text = _newest.known
+    if second != number:
+        text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        _newest.known = (second, text)
     millisecond = int(seconds * 1000) % 1000
-    return f"{_newest.text}.{str(millisecond).zfill(3)}Z"
+    return f"{text}.{str(millisecond).zfill(3)}Z"

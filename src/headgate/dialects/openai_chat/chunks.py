@@ -48,7 +48,7 @@ class ChunkDecoder:
         """Events of one frame of a stream."""
         if event == b"error":
             self.failure = failure_in_band(value)
-        elif isinstance(value, dict) and event.decode("ascii", "replace") not in HEARTBEATS:
+        elif isinstance(value, dict) and ("choices" in value or event.decode("ascii", "replace") not in HEARTBEATS):
             return self._read(value)
         return []
 

@@ -207,7 +207,7 @@ class StreamGate:
         return out
 
     def _take(self, event: AnyEvent) -> None:
-        if self._joints.waiting:
+        if self._joints.waiting and not (type(event) is Opaque and event.idle):  # which has no place in the answer
             self._end_parts(event)
             if self.stopped is not None:
                 return

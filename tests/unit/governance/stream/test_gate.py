@@ -110,6 +110,13 @@ def test_value_that_stands_across_two_parts_of_one_kind_is_found(kind: PartKind)
     ]
 
 
+def test_event_that_is_not_of_the_answer_does_not_part_what_stands_across_two_parts() -> None:
+    gate = gate_of(ruleset(MASK))
+    beside = Opaque(0, Extra({"type": "foo"}), idle=True)
+    given = gate.feed([part(), Delta(0, 0, "Hi A"), PartDone(0, 0), beside, part(0, 1), Delta(0, 1, "da! ")])
+    assert (text_of(given), text_of(given, number=1)) == ("Hi ", "[name]! ")
+
+
 def test_text_that_ends_where_another_kind_follows_is_decided_there() -> None:
     gate = gate_of(ruleset(MASK))
     given = gate.feed([part(), Delta(0, 0, "Hi A"), PartDone(0, 0), call(0, 1), Delta(0, 1, '{"da":1}')])
