@@ -269,5 +269,26 @@ def test_client_that_goes_away_takes_the_providers_work_with_it() -> None:
     run(scene)
 
 
+def test_drain_waits_for_a_compaction_and_answers_one_that_it_ends() -> None:
+    async def scene() -> None:
+        async with provider(says_and_waits()) as upstream, Gateway(parse(config(upstream.url), environ={})) as gateway:
+            transport = httpx2.ASGITransport(app=create_app(gateway))
+            async with httpx2.AsyncClient(transport=transport, base_url="http://gate.example") as client:
+                asked = asyncio.create_task(client.post(PATH, json=body()))
+                await until(lambda: len(upstream.requests) == 1)
+                idle = asyncio.ensure_future(gateway.idle())
+                done, _ = await asyncio.wait([idle], timeout=0.3)
+                assert not done
+                await gateway.interrupt_all()
+                answer = await asked
+                assert (answer.status_code, answer.json()["error"]["code"]) == (
+                    CODES["interrupted"].status,
+                    "interrupted",
+                )
+                await idle
+
+    run(scene)
+
+
 def test_code_for_what_a_provider_cannot_do_is_the_callers() -> None:
     assert (CODES["unsupported_operation"].status, CODES["unsupported_operation"].retryable) == (400, False)
