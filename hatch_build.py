@@ -100,6 +100,8 @@ def compile_modules() -> None:
             group_name=GROUP,
             target_dir=scratch,
         )
+        for extension in extensions:  # nobody else calls into them: calls among them need no table, data no indirection
+            extension.extra_compile_args.append("-fvisibility=hidden")
         command = build_command()(Distribution({"name": GROUP, "ext_modules": extensions}))
         command.build_lib, command.build_temp = f"{scratch}/lib", f"{scratch}/temp"
         command.ensure_finalized()

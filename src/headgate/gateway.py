@@ -52,9 +52,14 @@ _logger = logger("gateway")
 
 
 class Gateway:
-    """One gateway. `open` before use, `close` after; also an async context manager."""
+    """One gateway. `open` before use, `close` after; also an async context manager.
 
-    def __init__(self, config: Config, *, clock: Clock | None = None) -> None:
+    `rest` (`time.sleep`) is given where the event loop is the gateway's alone; see `Journal`.
+    """
+
+    def __init__(
+        self, config: Config, *, clock: Clock | None = None, rest: Callable[[float], None] | None = None
+    ) -> None:
         self.config = config
         self.clock = clock or Clock()
         self.metrics = Metrics()
@@ -62,6 +67,7 @@ class Gateway:
         self._config_version = config.version
         self._retention_s = config.store.retention_s
         self._open_responses_max = config.server.open_responses_max
+        self._rest = rest
         self._is_open = False
         self._recovering = False  # the store failed, and what was in flight then has no end yet
         self.routing = Routing(config)
@@ -104,7 +110,11 @@ class Gateway:
         self.audit = await Audit.open(self._store, audit_key_file(self.config), self.clock)
         self._stack.push_async_callback(self.audit.close)
         self.journal = Journal(
-            self._store, audit=self.audit, on_commit_seconds=commit_seconds, on_failure=self._on_store_failure
+            self._store,
+            audit=self.audit,
+            on_commit_seconds=commit_seconds,
+            on_failure=self._on_store_failure,
+            rest=self._rest,
         )
         self.hub = Hub(self._store, self.journal, self, self.clock)
         self.link_secret = Secret(self._store, "links", self.clock.wall)

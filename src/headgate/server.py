@@ -11,6 +11,7 @@ import logging
 import resource
 import signal
 import socket
+import time
 from typing import Final
 
 import uvicorn
@@ -95,7 +96,7 @@ def _is_no_refusal(record: logging.LogRecord) -> bool:
 
 def build(config: Config) -> Server:
     """A server for this configuration, not yet running."""
-    gateway = Gateway(config)
+    gateway = Gateway(config, rest=time.sleep)
     settings = config.server
     app = App(gateway, check_host=True)
     settled = {"header_timeout_s": settings.header_timeout_s, "direct": Direct(gateway, app.callers, app.count)}

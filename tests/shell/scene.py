@@ -117,13 +117,15 @@ class Watcher:
 class Scene:
     """A journal and its logs. Make it inside the running loop."""
 
-    def __init__(self, store: Store | None = None) -> None:
+    def __init__(self, store: Store | None = None, *, rest: Callable[[float], None] | None = None) -> None:
         self.store: Store = store or MemoryStore()
         self.observer = Watcher()
         self.failures: list[StoreError] = []
         self.commit_seconds: list[float] = []
         self.logs: list[Log] = []
-        self.journal = Journal(self.store, on_commit_seconds=self.commit_seconds.append, on_failure=self._fail)
+        self.journal = Journal(
+            self.store, on_commit_seconds=self.commit_seconds.append, on_failure=self._fail, rest=rest
+        )
 
     def log(self, *, owner: str = "") -> Log:
         """A new log, still empty."""
