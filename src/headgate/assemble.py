@@ -330,12 +330,7 @@ class Digester:
     def feed(self, event: AnyEvent) -> None:
         """Any event of the log, in order."""
         if type(event) is Delta:
-            part = self._latest
-            if part is None or part.part != event.part or part.choice != event.choice:
-                part = self._latest = self._parts[event.choice, event.part]
-            part.pieces.append(event.text)
-            if len(part.pieces) >= PIECES_MAX:
-                self._flush(part)
+            self.delta(event.choice, event.part, event.text)
         elif type(event) is PartStarted:
             part = self._latest = _PartDigest(event, keeps_text=self._keeps_text)
             self._parts[part.choice, part.part] = part
@@ -343,6 +338,15 @@ class Digester:
             self._keeps_text = event.may_retract
         elif type(event) is Retracted:
             self._retract(self._parts[event.choice, event.part], event)
+
+    def delta(self, choice: int, index: int, text: str) -> None:
+        """What a `Delta` says, for callers that have read it already."""
+        part = self._latest
+        if part is None or part.part != index or part.choice != choice:
+            part = self._latest = self._parts[choice, index]
+        part.pieces.append(text)
+        if len(part.pieces) >= PIECES_MAX:
+            self._flush(part)
 
     @property
     def utf8_bytes(self) -> int:

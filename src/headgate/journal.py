@@ -200,8 +200,9 @@ class Journal:
         """What the logs have to say, the records of those that begin or end with it, and the receipts."""
         if self._audit is not None:
             self._audit.begin(batch)
+        entries = batch.entries
         for log in logs:
-            record = log.flush_into(batch.entries, row)
+            record = log.flush_into(entries, row)
             if record is not None:
                 batch.records.append(record)
                 if record.terminal and self._audit is not None:

@@ -23,6 +23,7 @@ from typing import Any, Final
 
 from headgate.errors import LifecycleError
 from headgate.events import (
+    NAMES,
     AnyEvent,
     AttemptDescribed,
     AttemptEnded,
@@ -48,6 +49,7 @@ STATUS_OF_REASON: Final[dict[Reason, Status]] = {
 }
 SUCCESSES: Final = frozenset({Status.COMPLETED, Status.REFUSED, Status.FILTERED})
 """Ends that only the provider can bring about. A budget or a policy of ours may end what is unfinished."""
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _BADNESS: Final = {status: rank for rank, status in enumerate(Status)}
 _BEST: Final = Status.COMPLETED
 
@@ -101,14 +103,8 @@ class Lifecycle:
 
     def feed(self, event: AnyEvent) -> None:
         """Accept the next event, or raise `LifecycleError`."""
-        if type(event) is Delta:
-            index, part = event.choice, event.part
-            if self._in_text and part == self._delta_part and index == self._delta_choice:
-                return
-            choice = self._choices.get(index)
-            if choice is None or part not in choice.open or self.terminal is not None:
-                raise _illegal(event, "of a part that is not open")
-            self._in_text, self._delta_choice, self._delta_part = True, index, part
+        if type(event) is _DELTA:
+            self.delta(event.choice, event.part)
             return
         self._in_text = False
         if self.terminal is not None:
@@ -119,6 +115,15 @@ class Lifecycle:
         check = _CHECKS.get(kind)
         if check is not None:  # others (usage, governance, hold, release, seam) are legal anywhere in between
             check(self, event)
+
+    def delta(self, index: int, part: int) -> None:
+        """Accept a `Delta` for this part of this choice, or raise `LifecycleError`."""
+        if self._in_text and part == self._delta_part and index == self._delta_choice:
+            return
+        choice = self._choices.get(index)
+        if choice is None or part not in choice.open or self.terminal is not None:
+            raise LifecycleError(f"{NAMES[Delta]} of a part that is not open")
+        self._in_text, self._delta_choice, self._delta_part = True, index, part
 
     def _response_started(self, event: ResponseStarted) -> None:
         self._started = event

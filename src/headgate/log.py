@@ -42,6 +42,11 @@ _logger = logger("log")
 _OPENING: Final = frozenset({PartStarted, Delta, Opaque, ChoiceDone})
 """Semantic events: with the first of them headers may leave."""
 _NOTED: Final = frozenset({Terminal, Released, Retracted, Held, Reviewed})
+_DELTA: Final = Delta
+_ENTRY: Final = Entry
+_JOURNAL_ENTRY: Final = JournalEntry
+"""Of this module: a name from an interpreted one is looked up each time, and these are needed for every token."""
+_NOTHING: Final[list[Entry]] = []
 _SOON: Final = Urgency.SOON  # a member of an enum costs more to look up than to use
 _NOW: Final = Urgency.NOW
 _LAZY: Final = Urgency.LAZY
@@ -76,6 +81,7 @@ class Log:
 
     __slots__ = (
         "_committing",
+        "_committing_seq",
         "_digester",
         "_journal",
         "_lifecycle",
@@ -140,7 +146,8 @@ class Log:
         self._journal = journal
         self._observer = observer
         self._pending: list[Entry] = []
-        self._committing: list[Entry] = []  # in the batch that is in flight
+        self._committing = _NOTHING  # in the batch that is in flight
+        self._committing_seq = 0  # seq of the last event in it
         self._record_due = True
         self._noting = False  # what is not visible yet holds something that `note` wants to see
         self._row = 0  # journal row of what is committing
@@ -188,16 +195,19 @@ class Log:
             self._begin(events[0])
         if self.positions is not None:
             events = self.positions.place(events, self.last_seq + 1)
-        legal = 0
+        taken, legal = tuple(events), 0
         lifecycle, digester, decisions = self._lifecycle, self._digester, self.decisions
         try:
-            for event in events:
+            for event in taken:
+                if type(event) is _DELTA:
+                    choice, part = event.choice, event.part
+                    lifecycle.delta(choice, part)
+                    legal += 1
+                    digester.delta(choice, part, event.text)
+                    continue
                 lifecycle.feed(event)
                 legal += 1
                 kind = type(event)
-                if kind is Delta:
-                    digester.feed(event)
-                    continue
                 decisions.feed(read_at, event)
                 if kind in _HASHED:
                     digester.feed(event)
@@ -206,9 +216,7 @@ class Log:
         finally:  # what was legal before an illegal event is in the log: lifecycle and digest have counted it
             if legal:
                 self._record_due = self._record_due or lifecycle.terminal is not None
-                self._pending.append(
-                    Entry(self.last_seq + 1, read_at, tuple(events if legal == len(events) else events[:legal]))
-                )
+                self._pending.append(_ENTRY(self.last_seq + 1, read_at, taken[:legal]))
                 self.last_seq += legal
                 urgency = _LAZY if lazy else _NOW if self.impatient else _SOON
                 self.impatient = self.impatient and lazy
@@ -243,7 +251,9 @@ class Log:
         number = self.number
         pending = self._pending
         self._committing, self._pending = pending, []
-        entries += [JournalEntry(number, entry) for entry in pending]
+        self._committing_seq = self.last_seq
+        for entry in pending:
+            entries.append(_JOURNAL_ENTRY(number, entry))  # noqa: PERF401  mostly one: a list of it costs more
         self._row = row
         self.dirty = False
         if not self._record_due:
@@ -265,10 +275,9 @@ class Log:
 
     def committed(self) -> None:
         """What `flush_into` moved is safe: it is visible from here on."""
-        entries, self._committing = self._committing, []
+        entries, self._committing = self._committing, _NOTHING
         self.rows.append(self._row)
-        last = entries[-1]
-        self.committed_seq = last.first_seq + len(last.events) - 1
+        self.committed_seq = self._committing_seq
         if not self.opened:
             self.opened = _any_opens(entries)
         if self._noting:
@@ -294,7 +303,7 @@ class Log:
 
     def broken(self) -> None:
         """The store failed: what is pending will never be visible."""
-        self._pending, self._committing = [], []
+        self._pending, self._committing = [], _NOTHING
         self.dirty = False
         for reader in tuple(self.readers):
             reader.on_broken()

@@ -230,7 +230,7 @@ class StreamReader(_Wakeable):
             if sink.paused or not self._write_page(sink, entries, limit):
                 return
 
-    def _write_page(self, sink: Sink, entries: Sequence[Entry], limit: int) -> bool:
+    def _write_page(self, sink: Sink, entries: list[Entry], limit: int) -> bool:
         """Write one journal row's events; False if the limit cut it short, so that the row is read again later."""
         data = self._encode(entries, limit)
         if data:
@@ -241,21 +241,18 @@ class StreamReader(_Wakeable):
         self._position += 1
         return True
 
-    def _encode(self, entries: Sequence[Entry], limit: int) -> bytes:
+    def _encode(self, entries: list[Entry], limit: int) -> bytes:
         """Fold what was not folded yet into the encoder; the frames of what lies after the cursor."""
-        feed, start = self._encoder.feed, self._from
+        start = self._from
         retractions = self.log.retractions
-        frames: list[bytes] = []
         folded = self._folded
         if self._at_tail and not retractions and folded >= start and folded == entries[0].first_seq - 1:
             # nearly always: everything is new and is shown
-            for entry in entries:
-                seq = entry.first_seq
-                for event in entry.events:
-                    frames.append(feed(seq, event))
-                    seq += 1
+            data = self._encode_all(entries, folded + 1)
             self._folded = self.cursor = limit
-            return frames[0] if len(frames) == 1 else b"".join(frames)
+            return data
+        feed = self._encoder.feed
+        frames: list[bytes] = []
         for entry in entries:
             for seq, event in enumerate(entry.events, entry.first_seq):
                 if seq <= self._folded or seq > limit:
@@ -267,6 +264,19 @@ class StreamReader(_Wakeable):
                 if seq > start:
                     frames.append(frame)
         self.cursor = max(self._folded, start)
+        return b"".join(frames)
+
+    def _encode_all(self, entries: list[Entry], seq: int) -> bytes:
+        """The frames of all these events, of which the first one has this `seq`. Nearly always there is one."""
+        events = entries[0].events
+        if len(entries) == 1 and len(events) == 1:
+            return self._encoder.feed(seq, events[0])
+        feed = self._encoder.feed
+        frames: list[bytes] = []
+        for entry in entries:
+            for event in entry.events:
+                frames.append(feed(seq, event))
+                seq += 1
         return b"".join(frames)
 
     def _needs_limit(self) -> bool:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 BUFFER_BYTES_MAX: Final = 64 * 1024
 """What may wait for a slow client before its reader is paused: the transports' own high-water mark."""
 
+_HEADS: Final = tuple([b"%x\r\n" % size for size in range(1024)])
+"""First lines of chunks that are no larger than a token's frame mostly is: to format one costs more than to write it."""
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -54,7 +57,9 @@ class ClientGone(Exception):
 
 def chunk(data: bytes) -> bytes:
     """One chunk of a chunked body. Not for no data: that would end the body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+    size = len(data)
+    head = _HEADS[size] if size < len(_HEADS) else b"%x\r\n" % size
+    return b"%b%b\r\n" % (head, data)
 
 
 class TransportSink:

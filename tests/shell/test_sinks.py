@@ -32,6 +32,12 @@ SMALL = 4096
 Scenario = Callable[[Sink], Awaitable[None]]
 
 
+def test_chunk_says_its_size_whatever_it_is() -> None:
+    for size in [*range(1, 2_100), 65_535, 65_536]:
+        data = b"x" * size
+        assert sinks.chunk(data) == f"{size:x}\r\n".encode() + data + b"\r\n"
+
+
 @pytest.fixture(params=list(KINDS))
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)

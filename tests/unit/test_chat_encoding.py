@@ -242,6 +242,18 @@ def test_replacement_of_retracted_text_is_a_delta_of_its_part() -> None:
     assert deltas(events)[1:] == [{"refusal": "[x]"}]
 
 
+def test_texts_of_parts_and_choices_that_take_turns_stay_apart() -> None:
+    places = [(0, 0), (0, 1), (1, 0)]
+    kinds = [PartKind.TEXT, PartKind.REFUSAL, PartKind.TEXT]
+    opened = [PartStarted(choice, part, kind) for (choice, part), kind in zip(places, kinds, strict=True)]
+    turns = [places[0], places[0], places[1], places[0], places[2], places[1], places[2], places[0]]
+    said = [Delta(choice, part, f"{at} ") for at, (choice, part) in enumerate(turns)]
+    got = [chunk["choices"][0] for chunk in chunks(log(*opened, *said))][-len(said) :]
+    assert [(choice["index"], choice["delta"]) for choice in got] == [
+        (delta.choice, {"refusal" if (delta.choice, delta.part) == (0, 1) else "content": delta.text}) for delta in said
+    ]
+
+
 def test_only_the_last_frame_of_an_event_carries_its_id() -> None:
     encoder = OPENAI_CHAT.encoder(include_usage=True)
     for seq, event in enumerate(log(Usage(1, 2), ChoiceDone(0, Reason.STOP), AttemptEnded(1, "ok")), 1):

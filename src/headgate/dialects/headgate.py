@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.compact import compact_json
+from headgate.dialects.compact import compact_json, compact_text
 from headgate.errors import CODES, RequestError
 from headgate.events import NAMES, AnyEvent, Delta, Event, Extra, Released
 
 CHOICES_MAX: Final = 1_000_000
 """All there can be."""
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _ALWAYS: Final = frozenset({"choice", "part", "text"})
 _NEVER: Final = frozenset({"input"})
 """A prompt is not sent back with every stream; ``GET /v1/responses/{id}/input_items`` has it."""
@@ -53,15 +54,15 @@ class _NativeEncoder:
     """Stage (seq, event) -> one frame."""
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
-        if type(event) is Delta and event.extra is None:
-            data = b'{"seq":%d,"type":"delta","choice":%d,"part":%d,"text":%b}' % (
+        if type(event) is _DELTA and event.extra is None:
+            return b'id: %d\nevent: delta\ndata: {"seq":%d,"type":"delta","choice":%d,"part":%d,"text":%b}\n\n' % (
+                seq,
                 seq,
                 event.choice,
                 event.part,
-                compact_json(event.text),
+                compact_text(event.text),
             )
-        else:
-            data = compact_json(event_object(seq, event))
+        data = compact_json(event_object(seq, event))
         return b"id: %d\nevent: %b\ndata: %b\n\n" % (seq, event.name.encode(), data)
 
 

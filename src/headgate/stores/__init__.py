@@ -14,7 +14,6 @@ policy), and the audit log, which only ever grows and outlives what it speaks of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import msgspec
@@ -87,15 +86,14 @@ class AuditCheckpoint(msgspec.Struct, frozen=True, gc=False):
     signature: bytes
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(msgspec.Struct):
     """What one commit writes, all or nothing: a journal row, the records of logs that began or ended in it, audit rows."""
 
     row: int
     entries: list[JournalEntry]
-    records: list[Record] = field(default_factory=list)
-    audit: list[AuditRow] = field(default_factory=list)
-    tiles: list[Tile] = field(default_factory=list)
+    records: list[Record] = []
+    audit: list[AuditRow] = []
+    tiles: list[Tile] = []
     """Subtrees that are complete with the last of `audit`."""
 
 

@@ -89,6 +89,7 @@ class SqliteStore:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # answers in plain text: for this user alone
             self._writer = sqlite_file.connect(path, synchronous="FULL" if fsync else "NORMAL")
             sqlite_file.migrate(self._writer)
+            self._execute = self._writer.cursor().execute  # that of a connection makes a cursor every time
             self._reader = sqlite_file.connect(path, synchronous="NORMAL")
             self._checkpointer = sqlite_file.connect(path, synchronous="NORMAL")
             self.next_row = scalar(self._writer, "SELECT coalesce(max(id), 0) + 1 FROM journal")
@@ -112,7 +113,7 @@ class SqliteStore:
 
     def _commit(self, batch: Batch) -> StoreError | None:
         self._commits_since_checkpoint += 1
-        execute = self._writer.execute
+        execute = self._execute
         try:
             row = (batch.row, time.monotonic_ns(), blob(_encode(batch.entries)))
             if not batch.records and not batch.audit:

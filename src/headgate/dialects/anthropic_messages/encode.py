@@ -27,7 +27,7 @@ from headgate.dialects.anthropic_messages.objects import (
     stop_fields,
     usage_object,
 )
-from headgate.dialects.compact import compact_json
+from headgate.dialects.compact import compact_json, compact_text
 from headgate.events import (
     AnyEvent,
     AttemptDescribed,
@@ -44,6 +44,7 @@ from headgate.events import (
     Usage,
 )
 
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _WORDS_OF_OURS: Final = (
     "message_start content_block_start content_block_delta content_block_stop message_delta message_stop ping error"
 )
@@ -96,15 +97,14 @@ class StreamEncoder:
         self._usage: Usage | None = None
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
-        if type(event) is Delta:
+        if type(event) is _DELTA:
             block = self._blocks.get(event.part)
             if block is None:
                 return b""
-            if block is not self._current or event.extra is not None or not event.text:
-                return self._delta(seq, block, event)
             text = event.text
-            data = _encode(text) if text.isascii() else compact_json(text)
-            return b"id: %d\n%b%b%b" % (seq, block.head, data, block.tail)
+            if block is not self._current or event.extra is not None or not text:
+                return self._delta(seq, block, event)
+            return b"id: %d\n%b%b%b" % (seq, block.head, compact_text(text), block.tail)
         return self._rare(seq, event)
 
     def _rare(self, seq: int, event: AnyEvent) -> bytes:

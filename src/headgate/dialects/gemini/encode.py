@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects.calls import made_up_call_id
-from headgate.dialects.compact import compact_json
+from headgate.dialects.compact import compact_text
 from headgate.dialects.gemini.failures import terminal_error
 from headgate.dialects.gemini.objects import (
     NAME,
@@ -44,6 +44,7 @@ from headgate.events import (
 )
 from headgate.ids import suffix
 
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _MARK: Final = "\x00"
 """Stands for the text while the frame around it is made."""
 
@@ -82,13 +83,12 @@ class StreamEncoder:
         self._usage: Usage | None = None
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
-        if type(event) is Delta:
+        if type(event) is _DELTA:
             part = self._parts[event.choice, event.part]
             if part.is_prose and (event.extra is None or not self._same):
-                text = event.text
                 if not part.head:
                     self._frame_around(part)
-                return b"%b%b%b" % (part.head, _encode(text) if text.isascii() else compact_json(text), part.tail)
+                return b"%b%b%b" % (part.head, compact_text(event.text), part.tail)
             return self._delta(event, part)
         return self._rare(event)
 

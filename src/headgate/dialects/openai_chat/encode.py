@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects.calls import made_up_call_id
-from headgate.dialects.compact import compact_json
+from headgate.dialects.compact import compact_json, compact_text
 from headgate.dialects.openai_chat.objects import (
     NAME,
     called,
@@ -38,6 +38,7 @@ from headgate.events import (
 )
 from headgate.ids import suffix
 
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _FIELD_OF_KIND: Final = {PartKind.TEXT: "content", PartKind.REFUSAL: "refusal"}
 _MARK: Final = "\x00"
 """Stands for the text while the frame around it is made."""
@@ -77,30 +78,38 @@ class StreamEncoder:
         self._choices = 1
         self._asked: dict[str, Any] = {}  # `_base` before any attempt says anything
         self._parts: dict[tuple[int, int], _Part | None] = {}  # None: of another dialect's own kind, not shown
+        self._latest: _Part | None = None  # that of the last text: mostly the next one's as well
+        self._latest_choice = self._latest_part = -1
         self._tools: dict[int, int] = {}  # choice -> tool calls so far
         self._begun: set[int] = set()
         self._done: dict[int, ChoiceDone] = {}
         self._usage: Usage | None = None
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
-        if type(event) is Delta:
-            part = self._parts[event.choice, event.part]
-            if part is None:
+        if type(event) is not _DELTA:
+            return self._rare(seq, event)
+        choice, text, extra = event.choice, event.text, event.extra
+        part = self._part(choice, event.part)
+        if part is None:
+            return b""
+        if extra is not None:
+            if self._same:
+                return self._frame(seq, choice, part.delta(text, extra.delta), extra)
+            if not text:  # it was for readers of another dialect
                 return b""
-            if event.extra is None or not self._same:
-                if event.extra is not None and not event.text:  # it was for readers of another dialect
-                    return b""
-                return self._text(seq, event.choice, part, event.text)
-            delta = part.delta(event.text, event.extra.delta)
-            return self._frame(seq, event.choice, delta, event.extra)
-        return self._rare(seq, event)
+        return self._text(seq, choice, part, text)
+
+    def _part(self, choice: int, index: int) -> _Part | None:
+        if index != self._latest_part or choice != self._latest_choice:
+            self._latest = self._parts[choice, index]
+            self._latest_choice, self._latest_part = choice, index
+        return self._latest
 
     def _text(self, seq: int, choice: int, part: _Part, text: str) -> bytes:
         if not part.head:
             frame = self._chunk([{"index": choice, "delta": part.delta(_MARK), "finish_reason": None}])
             part.head, _, part.tail = frame.rpartition(_encode(_MARK))
-        data = _encode(text) if text.isascii() else compact_json(text)
-        return b"id: %d\n%b%b%b" % (seq, part.head, data, part.tail)
+        return b"id: %d\n%b%b%b" % (seq, part.head, compact_text(text), part.tail)
 
     def _rare(self, seq: int, event: AnyEvent) -> bytes:
         match event:

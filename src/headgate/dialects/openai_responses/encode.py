@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from headgate.assemble import Fold, PartFold
-from headgate.dialects.compact import compact_json
+from headgate.dialects.compact import compact_json, compact_text
 from headgate.dialects.openai_responses.objects import response_fields
 from headgate.dialects.openai_responses.output import ITEM_ADDED, ITEM_DONE, NAME, Item, Output, Piece
 from headgate.events import (
@@ -34,6 +34,7 @@ from headgate.events import (
     Terminal,
 )
 
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
 _ENDINGS: Final = {
     Status.COMPLETED: "response.completed",
     Status.REFUSED: "response.completed",
@@ -119,12 +120,13 @@ class StreamEncoder:
         self._waiting: dict[int, dict[str, Any]] = {}  # indices of items whose end waits -> fields beside the item
 
     def feed(self, seq: int, event: AnyEvent) -> bytes:
-        if type(event) is Delta and (event.extra is None or not self._same):
+        if type(event) is _DELTA and (event.extra is None or not self._same):
             line = self._lines.get(event.part)
             if line is None or line.words is None or event.choice:
                 return b""
-            line.append(seq, event.text)
-            return self._text(seq, line, event.text)
+            text = event.text
+            line.append(seq, text)
+            return self._text(seq, line, text)
         return self._rare(seq, event)
 
     def _text(self, seq: int, line: _Line, text: str) -> bytes:
@@ -132,8 +134,7 @@ class StreamEncoder:
         self._number = number + 1
         if number <= self._after:
             return b""
-        data = _encode(text) if text.isascii() else compact_json(text)
-        return b"id: %d%b%d%b%b%b" % (seq, line.head, number, line.middle, data, line.tail)
+        return b"id: %d%b%d%b%b%b" % (seq, line.head, number, line.middle, compact_text(text), line.tail)
 
     def _rare(self, seq: int, event: AnyEvent) -> bytes:
         if getattr(event, "choice", 0):
