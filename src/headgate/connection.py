@@ -88,6 +88,7 @@ class Connection(asyncio.Protocol):
         "_idle_since",
         "_in_head",
         "_keep_alive",
+        "_more",
         "_parser",
         "_pool",
         "_reused",
@@ -111,7 +112,8 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0  # received while the head is incomplete
         self._header_bytes = 0  # of the headers themselves
         self._in_head = True
-        self._body: list[bytes] = []
+        self._body = b""  # of the read that is being parsed, the first piece: mostly there is no other
+        self._more: list[bytes] = []
         self.complete = False
         self._keep_alive = False
 
@@ -204,7 +206,10 @@ class Connection(asyncio.Protocol):
             handler.on_head(self._status, self._headers)
 
     def on_body(self, data: bytes) -> None:
-        self._body.append(data)
+        if self._body:
+            self._more.append(data)
+        else:
+            self._body = data
 
     def on_message_complete(self) -> None:
         if self._status >= 200:
@@ -219,9 +224,10 @@ class Connection(asyncio.Protocol):
         return self._call.handler if self._call is not None else None
 
     def _deliver(self) -> None:
-        body = self._body
-        data = body[0] if len(body) == 1 else b"".join(body)
-        body.clear()
+        data, self._body = self._body, b""
+        if self._more:
+            data = b"".join([data, *self._more])
+            self._more.clear()
         call = self._call
         if call is not None and call.handler is not None:
             call.handler.on_body(data)

@@ -65,6 +65,7 @@ class Producer:
         "_guard",
         "_journal",
         "_loop",
+        "_monotonic_ns",
         "_muted",
         "_on_hold",
         "_phase",
@@ -90,6 +91,7 @@ class Producer:
         self._timeouts = route.timeouts
         self._started = started
         self._clock = clock
+        self._monotonic_ns = clock.monotonic_ns
         self._journal = journal
         self._loop = asyncio.get_running_loop()
         self._call: Call | None = None
@@ -228,17 +230,11 @@ class Producer:
 
     def _progress(self, events: list[AnyEvent]) -> None:
         """Append; only events that came from the provider's answer itself count as progress."""
-        first = type(events[0])
-        if (
-            first is Delta
-            and len(events) == 1
-            and self._phase == "stall"
-            and not self._muted
-            and _is_progress(events[0])
-        ):
+        if len(events) == 1 and self._phase == "stall" and not self._muted and _is_text(events[0]):
             self.deadline = self._loop.time() + self._stall_s
             self._deliver(events)
             return
+        first = type(events[0])
         self._tally.note(events)
         if self._phase != "linger" and any(_is_progress(event) for event in events):
             self._enter("stall", self._stall_s)
@@ -262,7 +258,7 @@ class Producer:
         if self.over:
             return
         try:
-            self.log.append(events, self._clock.monotonic_ns(), lazy=lazy)
+            self.log.append(events, self._monotonic_ns(), lazy=lazy)
         except LifecycleError as error:
             _logger.error("illegal event", extra=fields(response=self.log.id, error=str(error)))
             if self._guard is None:
@@ -402,6 +398,10 @@ class Producer:
             self.on_end()
         else:
             self.fail(overdue(self._phase, self._timeouts))
+
+
+def _is_text(event: AnyEvent) -> bool:
+    return type(event) is Delta and bool(event.text)
 
 
 def _is_progress(event: AnyEvent) -> bool:

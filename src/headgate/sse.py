@@ -9,7 +9,7 @@ Lines end at LF, CRLF or CR and nowhere else (not at U+2028, U+0085, VT, FF as `
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 PENDING_BYTES_MAX: Final = 4 * 1024 * 1024
 """Most bytes of a frame. Providers send images and tool arguments in one line; none sends 4 MiB of text."""
@@ -20,17 +20,13 @@ _PLAIN: Final = b"data: "
 """How nearly every frame begins; what follows up to the blank line is its data."""
 _NAMED: Final = b"event: "
 """How the frames of dialects begin that say the event's name; the data is the next line."""
+_BLANK: Final = b"\n\n"
+_LF: Final = 0x0A
+_CR: Final = 0x0D
+"""Numbers: what ``in`` takes for a byte of `bytes` at once; for ``b"\\r"`` it makes an exception first."""
 
-
-class Frame(NamedTuple):
-    """One dispatched event: its ``event`` field (empty for none) and its data, lines joined with LF."""
-
-    event: bytes
-    data: bytes
-
-
-_new: Final = tuple.__new__
-"""Makes a `Frame` without the Python function that ``Frame(...)`` is: there is one for each token."""
+Frame = tuple[bytes, bytes]
+"""One dispatched event: its ``event`` field (empty for none) and its data, lines joined with LF."""
 
 
 class SseDecoder:
@@ -69,14 +65,13 @@ class SseDecoder:
             self._at_start, self._between = False, True
         if self._at_start or self._after_cr or len(data) > self._pending_bytes_max:
             return self._feed_lines(data)
-        if b"\r" in data:
-            if data.count(b"\r") != data.count(b"\r\n"):
+        if _CR in data:
+            plain = data.replace(b"\r\n", b"\n")
+            if _CR in plain:
                 return self._feed_lines(data)
-            data = data.replace(b"\r\n", b"\n")
-        if self._between and data.endswith(b"\n\n"):
-            if data.startswith(_PLAIN) and data.find(b"\n") == len(data) - 2:
-                return [_new(Frame, (b"", data[6:-2]))]
-            frame = _frame_of(data[:-2])
+            data = plain
+        if self._between and data.endswith(_BLANK):
+            frame = _frame_of(data, len(data) - len(_BLANK))
             if frame is not None:
                 return [frame]
         return self._feed_blocks(data)
@@ -90,14 +85,14 @@ class SseDecoder:
         frames: list[Frame] = []
         start = 0
         if not self._between:
-            start = data.find(b"\n\n") + 2
+            start = data.find(_BLANK) + 2
             if start == 1:
                 return self._feed_lines(data)
             frames = self._feed_lines(data[:start])
-        end = data.rfind(b"\n\n", start)
+        end = data.rfind(_BLANK, start)
         if end >= 0 and not self.overflowed:
-            blocks = data[start:end].split(b"\n\n")
-            whole = [frame for block in blocks if (frame := _frame_of(block)) is not None]
+            blocks = data[start:end].split(_BLANK)
+            whole = [frame for block in blocks if (frame := _frame_of(block, len(block))) is not None]
             frames += whole if len(whole) == len(blocks) else self._feed_lines(data[start : end + 2])
             start = end + 2
         if start < len(data):
@@ -107,9 +102,9 @@ class SseDecoder:
     def _feed_lines(self, data: bytes) -> list[Frame]:
         if self._after_cr:
             self._after_cr = False
-            if data[0] == 0x0A:
+            if data[0] == _LF:
                 data = data[1:]
-        lines = _LINE_END.split(data) if b"\r" in data else data.split(b"\n")
+        lines = _LINE_END.split(data) if _CR in data else data.split(b"\n")
         if data.endswith(b"\r"):
             self._after_cr = True
         frames: list[Frame] = []
@@ -142,7 +137,7 @@ class SseDecoder:
             line = line.removeprefix(_BOM)
         if not line:
             if self._data:
-                frames.append(Frame(self._event, b"\n".join(self._data)))
+                frames.append((self._event, b"\n".join(self._data)))
                 self._data.clear()
                 self._data_bytes = 0
             self._event = b""
@@ -156,12 +151,13 @@ class SseDecoder:
             self._event = value.removeprefix(b" ")
 
 
-def _frame_of(block: bytes) -> Frame | None:
-    """The frame of a block whose lines end in LF, if it is ``data`` alone or ``event`` and then ``data``."""
+def _frame_of(block: bytes, end: int) -> Frame | None:
+    """The frame of a block up to its `end`; lines end in LF. None if it is not ``data`` alone or ``event`` and then ``data``."""
     if block.startswith(_PLAIN):
-        return _new(Frame, (b"", block[6:])) if b"\n" not in block else None
+        data = block[len(_PLAIN) : end]
+        return (b"", data) if _LF not in data else None
     if block.startswith(_NAMED):
-        event, _, data = block.partition(b"\n")
-        if data.startswith(_PLAIN) and b"\n" not in data:
-            return _new(Frame, (event[7:], data[6:]))
+        event, _, line = block[len(_NAMED) : end].partition(b"\n")
+        if line.startswith(_PLAIN) and _LF not in line:
+            return event, line[len(_PLAIN) :]
     return None

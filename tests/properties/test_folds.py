@@ -51,10 +51,10 @@ def within_the_sdk(answer: Answer) -> Answer:
 def sdk_snapshot(stream: bytes) -> Any:
     """What the official SDK accumulates from a stream of ours."""
     state: ChatCompletionStreamState[None] = ChatCompletionStreamState()
-    for frame in SseDecoder().feed(stream):
-        if frame.data == b"[DONE]":
+    for _, data in SseDecoder().feed(stream):
+        if data == b"[DONE]":
             continue
-        state.handle_chunk(ChatCompletionChunk.construct(**json.loads(frame.data)))
+        state.handle_chunk(ChatCompletionChunk.construct(**json.loads(data)))
     return state.current_completion_snapshot
 
 

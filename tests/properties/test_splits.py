@@ -54,7 +54,7 @@ def reference(stream: bytes) -> list[Frame]:
         value = value[1:] if value[:1] == b" " else value
         if line == b"":
             if data:
-                frames.append(Frame(event, b"\n".join(data)))
+                frames.append((event, b"\n".join(data)))
             data, event = [], b""
         elif name == b"data":
             data.append(value)

@@ -98,13 +98,13 @@ def slowly(stream: bytes) -> tuple[list[AnyEvent], str | None]:
     """What `StreamDecoder` would do without any template."""
     decoder = ChunkDecoder(attempt=1, choices=2)
     events: list[AnyEvent] = []
-    for frame in SseDecoder().feed(stream):
-        if frame.data == b"[DONE]":
+    for _, data in SseDecoder().feed(stream):
+        if data == b"[DONE]":
             break
         try:
-            value = read_json(frame.data)
+            value = read_json(data)
         except JSON_ERRORS:
-            if frame.data.lstrip()[:1] == b"{":
+            if data.lstrip()[:1] == b"{":
                 return events, "upstream_malformed"
             continue
         if isinstance(value, dict):

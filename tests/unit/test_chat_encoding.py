@@ -47,7 +47,7 @@ def chunks(events: list[AnyEvent], *, include_usage: bool | None = None) -> list
     """The decoded data of every frame; the end marker as it is."""
     encoder = OPENAI_CHAT.encoder(include_usage=include_usage)
     data = b"".join(encoder.feed(seq, event) for seq, event in enumerate(events, 1))
-    frames = [frame.data for frame in SseDecoder().feed(data)]
+    frames = [frame for _, frame in SseDecoder().feed(data)]
     return [frame if frame == b"[DONE]" else json.loads(frame) for frame in frames]
 
 

@@ -136,7 +136,7 @@ def test_terminal_has_the_hash_of_the_released_text(case: str) -> None:
 def test_chat_frames_and_whole_answers_are_what_the_official_sdk_takes(case: str) -> None:
     status = terminal_of(case).status
     decoder = SseDecoder()
-    data = [frame.data for frame in decoder.feed(golden(case, "openai-chat.sse"))]
+    data = [frame for _, frame in decoder.feed(golden(case, "openai-chat.sse"))]
     if not status.successful:
         assert "error" in json.loads(data[-1])
         assert b"[DONE]" not in data

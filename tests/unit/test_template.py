@@ -10,7 +10,6 @@ import pytest
 from headgate.dialects.openai_chat.decode import StreamDecoder
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import Delta, Extra, Opaque
-from headgate.sse import Frame
 
 PLAIN = (
     b'{"id":"x","object":"chat.completion.chunk","created":1,"model":"m","system_fingerprint":"f",'
@@ -26,7 +25,7 @@ def template(data: bytes, text: str = "Hi", **delta: Any) -> Template | None:
 
 def match(learned: Template | None, data: bytes, event: bytes = b"") -> str | None:
     assert learned is not None
-    found = learned.match(Frame(event, data))
+    found = learned.match(event, data)
     return found.text if found else None
 
 
@@ -41,6 +40,14 @@ def test_chunk_that_differs_in_its_text_alone_is_recognised(shape: bytes, text: 
 def test_obfuscation_may_differ_too(padding: bytes) -> None:
     learned = template(PADDED % (b"Hi", b"PwZ"))
     assert match(learned, PADDED % (b"a", padding)) == "a"
+
+
+@pytest.mark.parametrize("rest", [b'"}', b'"', b"}", b"", b'","obfuscation":"}', b'","obfuscation":"'])
+def test_chunk_that_is_shorter_than_the_template_around_its_text_goes_the_long_way(rest: bytes) -> None:
+    learned = template(PADDED % (b"Hi", b"PwZ"))
+    whole = PADDED % (b"a", b"PwZ")
+    assert match(learned, whole[: whole.index(b"PwZ")] + rest) is None
+    assert match(learned, whole[: whole.index(b'a"')] + rest) is None
 
 
 @pytest.mark.parametrize(

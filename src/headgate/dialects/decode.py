@@ -6,37 +6,41 @@ Both decoders are `headgate.dialects.Decoder`: nothing a peer sends makes them r
 from __future__ import annotations
 
 import codecs
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from headgate.dialects.fields import JSON_ERRORS, MalformedError, read_json
 from headgate.errors import Failure
 from headgate.events import AnyEvent
-from headgate.sse import Frame, SseDecoder
+from headgate.sse import SseDecoder
 
 WHOLE_BYTES_MAX: Final = 64 * 1024 * 1024
 """Most bytes of a whole answer."""
 
 
-class Answer(Protocol):
-    """One attempt's answer as it becomes known. `failure` ends it, and with it what this object may be used for."""
+class Answer:
+    """One attempt's answer as it becomes known. `failure` ends it, and with it what this object may be used for.
 
-    failure: Failure | None
-    finished: bool
-    """Every choice that was asked for has its finish reason."""
-    ended: bool
-    """The end marker was seen."""
+    A class and not a protocol for the same reason as `AnswerDecoder`.
+    """
+
+    def __init__(self) -> None:
+        self.failure: Failure | None = None
+        self.finished = False
+        """Every choice that was asked for has its finish reason."""
+        self.ended = False
+        """The end marker was seen."""
 
     def frame(self, event: bytes, value: Any) -> list[AnyEvent]:
         """Events of one frame of a stream: its ``event`` field and its JSON. May raise `MalformedError`."""
-        ...
+        raise NotImplementedError
 
     def whole(self, value: Any) -> list[AnyEvent]:
         """Events of a whole answer. May raise `MalformedError`."""
-        ...
+        raise NotImplementedError
 
     def end(self) -> list[AnyEvent]:
         """The input ended, with or without an end marker: what is still owed, and `failure` if it ended too early."""
-        ...
+        raise NotImplementedError
 
 
 class AnswerDecoder:
@@ -80,8 +84,8 @@ class StreamDecoder(AnswerDecoder):
         if self.settled and self._is_over():
             return events
         sse = self._sse
-        for frame in sse.feed(data):
-            events += self._frame(frame)
+        for event, value in sse.feed(data):
+            self._frame(event, value, events)
             if self.settled and self._is_over():
                 return events
         if sse.overflowed:
@@ -95,23 +99,27 @@ class StreamDecoder(AnswerDecoder):
     def _is_over(self) -> bool:
         return self._answer.ended or self._answer.failure is not None
 
-    def _frame(self, frame: Frame) -> list[AnyEvent]:
-        """Events of one frame. Those that are read in a shorter way must settle nothing."""
-        events = self._read(frame)
+    def _frame(self, event: bytes, data: bytes, events: list[AnyEvent]) -> None:
+        """Append the events of one frame. Those that are read in a shorter way than `_read` must settle nothing."""
+        events += self._read(event, data)
+
+    def _read(self, event: bytes, data: bytes) -> list[AnyEvent]:
+        """Events of one frame, and whether they settle it."""
+        made = self._made(event, data)
         answer = self._answer
         self.settled = answer.finished or answer.ended or answer.failure is not None
-        return events
+        return made
 
-    def _read(self, frame: Frame) -> list[AnyEvent]:
+    def _made(self, event: bytes, data: bytes) -> list[AnyEvent]:
         """A line that begins like an object may have been text; others are nobody's loss."""
         try:
-            value = read_json(frame.data)
+            value = read_json(data)
         except JSON_ERRORS:
-            if frame.data.lstrip()[:1] == b"{":
+            if data.lstrip()[:1] == b"{":
                 self._malformed("a line is not JSON")
             return []
         try:
-            return self._answer.frame(frame.event, value)
+            return self._answer.frame(event, value)
         except MalformedError as error:
             self._malformed(error)
             return []

@@ -64,9 +64,9 @@ def as_given(message: Message) -> Any:
 @pytest.mark.parametrize("case", [case for case in SUCCESSES if case not in FOREIGN])
 def test_types_of_the_sdk_take_every_frame(case: str) -> None:
     adapter = BETA_EVENTS if case in BETA else EVENTS
-    for frame in SseDecoder().feed(frames(log(decoded(case)))):
-        event = adapter.validate_json(frame.data)
-        assert event.type == frame.event.decode()
+    for name, data in SseDecoder().feed(frames(log(decoded(case)))):
+        event = adapter.validate_json(data)
+        assert event.type == name.decode()
 
 
 @pytest.mark.parametrize("case", [case for case in SUCCESSES if case not in FOREIGN])
@@ -91,13 +91,13 @@ def test_accumulator_of_the_sdk_ends_with_our_whole_message(case: str) -> None:
 def test_logs_of_a_chat_provider_are_within_the_types_and_accumulate_to_the_whole_message(case: str) -> None:
     numbered = log_of(case)
     body = b"".join(frames_of_reader(ANTHROPIC_MESSAGES.encoder(), numbered))
-    *events, last = SseDecoder().feed(body)
-    for frame in events:
-        EVENTS.validate_json(frame.data)
+    *events, (name, _) = SseDecoder().feed(body)
+    for _, data in events:
+        EVENTS.validate_json(data)
     terminal = numbered[-1][1]
     assert isinstance(terminal, Terminal)
     if not terminal.status.successful:
-        assert last.event == b"error"
+        assert name == b"error"
         assert b"message_stop" not in body
         with pytest.raises(anthropic.APIStatusError):
             streamed(body)

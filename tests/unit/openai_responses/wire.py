@@ -126,12 +126,12 @@ def stream(events: Iterable[AnyEvent], **options: Any) -> bytes:
 def frames(data: bytes) -> list[dict[str, Any]]:
     """The objects in a stream of ours; what stands in ``event:`` is checked on the way, and that an end is marked as one."""
     found: list[dict[str, Any]] = []
-    for frame in SseDecoder().feed(data):
-        if frame.data == b"[DONE]":
+    for event, payload in SseDecoder().feed(data):
+        if payload == b"[DONE]":
             assert not found or found[-1]["type"] in ("response.completed", "response.incomplete", "response.failed")
             continue
-        value = json.loads(frame.data)
-        assert frame.event.decode() == value["type"]
+        value = json.loads(payload)
+        assert event.decode() == value["type"]
         found.append(value)
     return found
 

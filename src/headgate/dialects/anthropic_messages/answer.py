@@ -21,6 +21,7 @@ import msgspec
 from headgate.dialects.anthropic_messages.blocks import Blocks
 from headgate.dialects.anthropic_messages.failures import failure_in_band
 from headgate.dialects.anthropic_messages.objects import REASONS
+from headgate.dialects.decode import Answer
 from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, typed
 from headgate.errors import Failure
 from headgate.events import (
@@ -60,13 +61,11 @@ _STOP_FIELDS: Final = frozenset({"stop_reason"})
 _EVENT_FIELDS: Final = frozenset({"type", "delta", "usage"})
 
 
-class MessageAnswer:
-    """One attempt's answer; see `headgate.dialects.decode.Answer`."""
+class MessageAnswer(Answer):
+    """One attempt's answer."""
 
     def __init__(self, *, attempt: int) -> None:
-        self.failure: Failure | None = None
-        self.finished = False
-        self.ended = False
+        super().__init__()
         self._attempt = attempt
         self._blocks = Blocks()
         self._described = AttemptDescribed(attempt)

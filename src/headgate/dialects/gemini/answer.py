@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate.dialects import decode
 from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, is_heartbeat, kept, storable, typed
 from headgate.dialects.gemini.failures import failure_in_band
 from headgate.dialects.gemini.objects import merged
@@ -27,15 +28,11 @@ _CANDIDATE_FIELDS: Final = frozenset({"content", "finishReason", "index"})
 _CONTENT_FIELDS: Final = frozenset({"parts", "role"})
 
 
-class Answer:
-    """One attempt's answer; see `headgate.dialects.decode.Answer`."""
-
-    ended = False
-    """There is no end marker."""
+class Answer(decode.Answer):
+    """One attempt's answer. There is no end marker: it never says `ended`."""
 
     def __init__(self, *, attempt: int, choices: int) -> None:
-        self.failure: Failure | None = None
-        self.finished = False
+        super().__init__()
         self._streams = True
         self._attempt = attempt
         self._expected = choices

@@ -10,7 +10,6 @@ from headgate.dialects import decode
 from headgate.dialects.gemini.answer import Answer
 from headgate.dialects.gemini.plain import PlainChunk
 from headgate.events import AnyEvent
-from headgate.sse import Frame
 
 _read_plain: Final = msgspec.json.Decoder(PlainChunk).decode
 
@@ -21,18 +20,19 @@ class StreamDecoder(decode.StreamDecoder):
     def __init__(self, *, attempt: int, choices: int) -> None:
         answer = Answer(attempt=attempt, choices=choices)
         super().__init__(answer)
-        self._plain = answer.plain
+        self._own = answer  # `_answer`, as what it is
 
-    def _frame(self, frame: Frame) -> list[AnyEvent]:
-        if not frame.event:
+    def _frame(self, event: bytes, data: bytes, events: list[AnyEvent]) -> None:
+        if not event:
             try:
-                delta = self._plain(_read_plain(frame.data))
+                delta = self._own.plain(_read_plain(data))
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # the long way finds out what it is
             else:
                 if delta is not None:
-                    return [delta]
-        return super()._frame(frame)
+                    events.append(delta)
+                    return
+        super()._frame(event, data, events)
 
 
 class WholeDecoder(decode.WholeDecoder):

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from headgate.dialects.decode import Answer
 from headgate.dialects.fields import HEARTBEATS, MalformedError, is_heartbeat, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band, failure_of_word
 from headgate.dialects.openai_chat.parts import Choice
@@ -26,15 +27,11 @@ _CHUNK_FIELDS: Final = frozenset(
 _CHOICE_FIELDS: Final = frozenset({"index", "delta", "message", "finish_reason"})
 
 
-class ChunkDecoder:
-    """Chunks -> events. `failure` ends the answer, and with it what this decoder may be used for."""
+class ChunkDecoder(Answer):
+    """Chunks -> events."""
 
     def __init__(self, *, attempt: int, choices: int) -> None:
-        self.failure: Failure | None = None
-        self.finished = False
-        """Every choice that was asked for has its finish reason."""
-        self.ended = False
-        """``[DONE]`` was seen."""
+        super().__init__()
         self._attempt = attempt
         self._expected = choices
         self._choices: dict[int, Choice] = {}

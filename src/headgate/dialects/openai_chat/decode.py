@@ -12,7 +12,6 @@ from headgate.dialects import decode
 from headgate.dialects.openai_chat.chunks import ChunkDecoder
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import AnyEvent, Delta, Opaque
-from headgate.sse import Frame
 
 LESSONS_MAX: Final = 8
 """Templates learned in vain, one after the other, before a stream is taken to be one that never repeats itself."""
@@ -26,23 +25,24 @@ class StreamDecoder(decode.StreamDecoder):
         self._template: Template | None = None
         self._lessons = LESSONS_MAX
 
-    def _frame(self, frame: Frame) -> list[AnyEvent]:
+    def _frame(self, event: bytes, data: bytes, events: list[AnyEvent]) -> None:
         template = self._template
         if template is not None:
-            delta = template.match(frame)
+            delta = template.match(event, data)
             if delta is not None:
                 self._lessons = LESSONS_MAX
-                return [delta]
-        if frame.data == b"[DONE]":
+                events.append(delta)
+                return
+        if data == b"[DONE]":
             self._answer.ended = self.settled = True
-            return []
-        made = super()._frame(frame)
-        if any(type(event) is not Delta and not (type(event) is Opaque and event.idle) for event in made):
+            return
+        made = self._read(event, data)
+        events += made
+        if any(type(one) is not Delta and not (type(one) is Opaque and one.idle) for one in made):
             self._template = None
         elif made and type(made[0]) is Delta and self._lessons:
             self._lessons -= 1
-            self._template = learn(frame.data, made) or self._template
-        return made
+            self._template = learn(data, made) or self._template
 
 
 class WholeDecoder(decode.WholeDecoder):

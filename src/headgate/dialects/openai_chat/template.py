@@ -6,8 +6,8 @@ to what the long way makes of it:
 
 - `learn` has replaced the strings by others and decoded the result. Only the text and ``obfuscation`` had changed, so
   these bytes are the whole of those string tokens, and JSON allows any other string there.
-- A match has printable UTF-8 without quote or backslash in their place, which JSON takes as it is; or what the JSON
-  decoder takes for the inside of one string.
+- A match has in their place what the JSON decoder takes for the inside of one string; ASCII letters and digits are that
+  in any case.
 - The chunk it was learned from made one `Delta` and left nothing behind in the decoder; whoever keeps a template
   drops it as soon as another chunk makes anything but deltas (`StreamDecoder`).
 
@@ -21,7 +21,6 @@ from typing import Any, Final
 
 from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.events import AnyEvent, Delta
-from headgate.sse import Frame
 
 _CONTENT: Final = re.compile(rb'"content" ?: ?"')
 _OBFUSCATION: Final = re.compile(rb'"obfuscation" ?: ?"[0-9A-Za-z]*"')
@@ -41,41 +40,32 @@ class Template:
         self._tail = tail
         self._close = close
 
-    def match(self, frame: Frame) -> Delta | None:
-        """The one event that this chunk makes, or None if the long way has to find out."""
-        event, data = frame
+    def match(self, event: bytes, data: bytes) -> Delta | None:
+        """The one event that this frame makes, or None if the long way has to find out."""
         if event or not data.startswith(self._head):
             return None
-        end = data.find(b'"', self._length)
-        if not self._ends_with(data[end:]):
-            return self._match_escaped(data) if data[end - 1 : end] == b"\\" else None
-        try:
-            text = data[self._length : end].decode()
-        except UnicodeDecodeError:
-            return None
-        if "\\" in text or not text.isprintable():
-            return self._match_escaped(data)
-        return Delta(self._choice, self._part, text) if text else None
-
-    def _match_escaped(self, data: bytes) -> Delta | None:
-        """As `match`, for a text with escapes: line ends, quotes."""
-        end = data.find(self._tail, self._length) if self._close else len(data) - len(self._tail)
-        if end < self._length or not self._ends_with(data[end:]):
+        end = self._end_of_text(data)
+        if end < self._length:
             return None
         try:
-            text = read_json(b'"%b"' % data[self._length : end])
+            text = read_json(data[self._length - 1 : end + 1])  # with its quotes, which are head's and tail's
         except JSON_ERRORS:
             return None
         return Delta(self._choice, self._part, text) if text else None
 
-    def _ends_with(self, rest: bytes) -> bool:
-        """Whether `rest` is what follows the text."""
-        return self._matches_obfuscated(rest) if self._close else rest == self._tail
+    def _end_of_text(self, data: bytes) -> int:
+        """Where the text ends if what follows is `tail`, or else `tail`, some characters, `close`; -1 if it is not.
 
-    def _matches_obfuscated(self, rest: bytes) -> bool:
-        """Whether `rest` is `tail`, some characters, `close`. ``isalnum`` of bytes knows ASCII only."""
+        ``isalnum`` of bytes knows ASCII only.
+        """
         tail, close = self._tail, self._close
-        return rest.startswith(tail) and rest.endswith(close) and rest[len(tail) : len(rest) - len(close)].isalnum()
+        if not close:
+            return len(data) - len(tail) if data.endswith(tail) else -1
+        rest = data[self._length :]
+        if not rest.endswith(close):
+            return -1
+        text, _, padding = rest[: -len(close)].partition(tail)
+        return self._length + len(text) if padding.isalnum() else -1
 
 
 def learn(data: bytes, made: list[AnyEvent]) -> Template | None:

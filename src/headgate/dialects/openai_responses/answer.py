@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from headgate.dialects import decode
 from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band
 from headgate.dialects.openai_responses.failures import failure_of_error, failure_of_event
@@ -41,13 +42,11 @@ _DELTA_FIELDS: Final = PLACE | {"summary_index", "delta", "logprobs"}
 _DONE_FIELDS: Final = PLACE | {"summary_index", "logprobs"}
 
 
-class Answer:
-    """One attempt's answer; see `headgate.dialects.decode.Answer`."""
+class Answer(decode.Answer):
+    """One attempt's answer."""
 
     def __init__(self, *, attempt: int) -> None:
-        self.failure: Failure | None = None
-        self.finished = False
-        self.ended = False
+        super().__init__()
         self._described = AttemptDescribed(attempt)
         self._items = Items()
         self._plain_place: tuple[Any, ...] | None = None

@@ -14,7 +14,6 @@ from headgate.dialects import decode
 from headgate.dialects.openai_responses.answer import Answer
 from headgate.dialects.openai_responses.plain import PlainDelta
 from headgate.events import AnyEvent
-from headgate.sse import Frame
 
 _PLAIN_EVENTS: Final = frozenset({b"", b"response.output_text.delta"})
 _read_plain: Final = msgspec.json.Decoder(PlainDelta).decode
@@ -26,19 +25,20 @@ class StreamDecoder(decode.StreamDecoder):
     def __init__(self, *, attempt: int) -> None:
         answer = Answer(attempt=attempt)
         super().__init__(answer)
-        self._plain = answer.plain
+        self._own = answer  # `_answer`, as what it is
 
-    def _frame(self, frame: Frame) -> list[AnyEvent]:
-        if frame.event in _PLAIN_EVENTS:
+    def _frame(self, event: bytes, data: bytes, events: list[AnyEvent]) -> None:
+        if event in _PLAIN_EVENTS:
             try:
-                plain = _read_plain(frame.data)
+                plain = _read_plain(data)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass  # the long way finds out what it is
             else:
-                delta = self._plain(plain)
+                delta = self._own.plain(plain)
                 if delta is not None:
-                    return [delta]
-        return super()._frame(frame)
+                    events.append(delta)
+                    return
+        super()._frame(event, data, events)
 
 
 class WholeDecoder(decode.WholeDecoder):
