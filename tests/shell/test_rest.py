@@ -47,7 +47,8 @@ def test_what_arrived_during_the_rest_is_committed_at_once_after_it() -> None:
         store = HeldStore()
 
         def rest(_: float) -> None:  # it arrives in the kernel; the loop reads it in its next turn
-            loop.call_soon(lambda: [say(log, "second") for log in logs])
+            for log in logs:
+                loop.call_soon(say, log, "second")
 
         loop = asyncio.get_running_loop()
         scene = Scene(store, rest=rest)
