@@ -48,7 +48,7 @@ MODULES: Final = """
 
     admission api/callers api/creation api/declared api/direct audit/chain channel connection gateway guard journal log
     producer reader reading routing
-    screening sinks stores/sqlite stores/sqlite_audit telemetry/account telemetry/instruments
+    screening disconnects sinks stores/sqlite stores/sqlite_audit telemetry/account telemetry/instruments
     telemetry/lines upstream
 """
 """By path below the package. What runs once for a process, or talks to a library all the time, gains nothing here."""

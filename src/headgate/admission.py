@@ -67,6 +67,11 @@ class Admitted:
     masks: Masks | None = None
     """Of the request, if something judged it: the answer's are counted on."""
 
+    @property
+    def choices(self) -> int:
+        """How many the provider makes."""
+        return min(self.request.choices, self.target.dialect.choices_max)
+
     def started(self, response_id: str, owner: str, *, created_at: int, config_version: str) -> ResponseStarted:
         """The first event of its log."""
         request, rules = self.request, self.rules
@@ -78,7 +83,7 @@ class Admitted:
             created_at,
             stream=request.stream,
             include_usage=request.include_usage,
-            choices=min(request.choices, self.target.dialect.choices_max),
+            choices=self.choices,
             route=self.route.model,
             policy=rules.name if rules is not None else NONE,
             policy_version=rules.version if rules is not None else "",

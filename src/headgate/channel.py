@@ -149,16 +149,29 @@ class Turn(Line):
         self.disconnected = False
         self.response_complete = False
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The connection's."""
+        return self._protocol.loop
+
     def answer(self, answer: Answer) -> None:
         """The whole answer."""
         head = self._head(answer.status, answer.headers)
         self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(answer.body), answer.body))
         self._complete()
 
-    def open(self, headers: Headers, data: bytes) -> None:
-        """The head of a chunked answer, and its first chunk if there is one already: in one write, the client wakes once."""
+    def open(self, headers: Headers, data: bytes, *, ended: bool = False) -> None:
+        """The head of a chunked answer, its first chunk if there is one already, its end if that is there as well.
+
+        In one write: the client wakes once.
+        """
         head = self._head(200, headers) + b"transfer-encoding: chunked\r\n\r\n"
-        self.transport.write(head + chunk(data) if data else head)
+        begun = head + chunk(data) if data else head
+        if not ended:
+            self.transport.write(begun)
+        elif not self.disconnected:
+            self.transport.write(begun + LAST_CHUNK)
+            self._complete()
 
     def end(self) -> None:
         """The end of a chunked answer."""
@@ -178,7 +191,7 @@ class Turn(Line):
     def spawn(self, job: Coroutine[Any, Any, None]) -> None:
         """Let a coroutine do what has to wait. The server owns the task, and ends it when it stops."""
         tasks = self._protocol.tasks
-        task = asyncio.get_running_loop().create_task(job)
+        task = self.loop.create_task(job)
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 

@@ -19,10 +19,10 @@ from headgate.admission import Admission, Admitted
 from headgate.audit import Audit
 from headgate.clock import Clock
 from headgate.config import Config, OnDisconnect, Route
-from headgate.delivery import Farewell
+from headgate.disconnects import Disconnects
 from headgate.endings import INTERNAL
 from headgate.errors import Failure, RequestError, StoreError, store_unavailable
-from headgate.events import Entry
+from headgate.events import Entry, ResponseStarted
 from headgate.governance.request.gate import RequestVerdict
 from headgate.governor import Governor
 from headgate.hub import Hub
@@ -40,6 +40,7 @@ from headgate.stores.secret import Secret
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
+from headgate.tokens import estimate
 
 UPKEEP_S: Final = 0.5
 """How often housekeeping looks: checkpoints, heartbeats, a failed store."""
@@ -75,7 +76,7 @@ class Gateway:
         self._streams: set[StreamReader] = set()
         self.errands: set[asyncio.Future[Any]] = set()
         """What is asked of providers beside responses."""
-        self._graces: dict[str, asyncio.TimerHandle] = {}
+        self.disconnects = Disconnects(self._producers, self.metrics)
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
 
@@ -104,6 +105,7 @@ class Gateway:
 
     async def _open(self) -> None:
         store = self.config.store
+        self._loop = asyncio.get_running_loop()
         self._store: Store = open_store(store.url, durability=store.durability)
         self._stack.push_async_callback(self._store.close)
         commit_seconds = self.metrics.histogram("headgate_commit_seconds").observe
@@ -141,8 +143,7 @@ class Gateway:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for timer in self._graces.values():
-            timer.cancel()
+        self.disconnects.close()
         await self._stack.aclose()
         self._is_open = False
 
@@ -188,14 +189,32 @@ class Gateway:
         """Admit a request and begin to make its response. Raises `RequestError`. Attach a reader before the next await."""
         self._check_ready()
         admitted = self._admission.admit(request, owner)
-        request, route, target = admitted.request, admitted.route, admitted.target
-        if request.background:
+        route = admitted.route
+        if admitted.request.background:
             route = route.model_copy(update={"on_disconnect": OnDisconnect.CONTINUE})
         now = self.clock.wall()
         log = self.hub.new_log(owner, now=now, expires_at=now + self._retention_s)
-        log.provider_dialect = target.dialect.name
-        started = admitted.started(log.id, owner, created_at=int(now), config_version=self._config_version)
-        producer = Producer(log, started, route=route, target=target, clock=self.clock, journal=self.journal)
+        log.provider_dialect = admitted.target.dialect.name
+        producer = self._producer(log, admitted, route)
+        at_once = admitted.upstream if admitted.verdict is None else None
+        if at_once is not None:
+            producer.send(at_once)
+        try:
+            started = admitted.started(log.id, owner, created_at=int(now), config_version=self._config_version)
+            self._take_up(producer, admitted, started)
+            if at_once is not None:
+                producer.begin(at_once)
+        except BaseException:  # a fault of ours: nobody would ever read what was sent for
+            producer.abandon()
+            self.hub.live.pop(log.id, None)
+            self._producers.pop(log.id, None)
+            raise
+        return log
+
+    def _take_up(self, producer: Producer, admitted: Admitted, started: ResponseStarted) -> None:
+        """Who judges it, who finds it, who counts it; and the judgement on the request, if there is one."""
+        log, target = producer.log, producer.target
+        producer.started = started
         if admitted.rules is not None:
             self.oversight.govern(producer, admitted, admitted.rules, partial(self._handed_over, producer))
         self.hub.live[log.id] = log
@@ -206,10 +225,19 @@ class Gateway:
             admitted.screening.when_done(partial(self._screened, producer, admitted))
         elif admitted.verdict is not None:
             self._screened(producer, admitted, admitted.verdict)
-        else:
-            assert admitted.upstream is not None
-            producer.start(admitted.upstream)
-        return log
+
+    def _producer(self, log: Log, admitted: Admitted, route: Route) -> Producer:
+        """Who makes this response."""
+        return Producer(
+            log,
+            choices=admitted.choices,
+            input_tokens=estimate(admitted.text_bytes),
+            route=route,
+            target=admitted.target,
+            clock=self.clock,
+            journal=self.journal,
+            loop=self._loop,
+        )
 
     def _screened(self, producer: Producer, admitted: Admitted, verdict: RequestVerdict) -> None:
         """The request was judged: send it, or end."""
@@ -230,7 +258,8 @@ class Gateway:
             _logger.error("a fault in sending a request", exc_info=fault)
             producer.fail(INTERNAL)
         else:
-            producer.start(upstream, admitted.asked(verdict))
+            producer.send(upstream)
+            producer.begin(upstream, admitted.asked(verdict))
 
     def _handed_over(self, producer: Producer) -> None:
         self._producers.pop(producer.log.id, None)
@@ -250,22 +279,6 @@ class Gateway:
         if producer is not None:
             producer.cancel("cancelled", "The response was cancelled.")
         return True
-
-    def reader_left(self, log: Log, farewell: Farewell) -> None:
-        """A client went away before the end. If it was the last one, the route's policy applies after its grace."""
-        self.metrics.counter("headgate_disconnects_total").inc()
-        if log.readers or log.ended or farewell.action is OnDisconnect.CONTINUE:
-            return
-        if farewell.after_s <= 0:
-            self._abandon(log, farewell.action)
-            return
-        loop = asyncio.get_running_loop()
-        self._forget_grace(log.id)
-        self._graces[log.id] = loop.call_later(farewell.after_s, self._abandon, log, farewell.action)
-
-    def reader_came(self, log: Log) -> None:
-        """Somebody reads again: no grace runs any more."""
-        self._forget_grace(log.id)
 
     def route_of(self, log: Log) -> Route | None:
         """The route of a response in flight."""
@@ -296,7 +309,7 @@ class Gateway:
             if log.was_held:
                 self.oversight.reviews.response_ended(log.id)
             self._producers.pop(log.id, None)
-            self._forget_grace(log.id)
+            self.disconnects.forget(log.id)
             if account is not None:
                 log.account = None
                 account.close(log, log.terminal)
@@ -315,22 +328,6 @@ class Gateway:
                 "overloaded", "The gateway is at its limit of open responses.", headers={"retry-after": "1"}
             )
 
-    def _abandon(self, log: Log, action: OnDisconnect) -> None:
-        self._graces.pop(log.id, None)
-        producer = self._producers.get(log.id)
-        if producer is None or producer.held or log.readers or log.ended:
-            return
-        self.metrics.counter("headgate_cancels_total", "disconnected").inc()
-        if action is OnDisconnect.DRAIN:
-            producer.mute()
-        else:
-            producer.cancel("disconnected", "Every reader went away.")
-
-    def _forget_grace(self, response_id: str) -> None:
-        timer = self._graces.pop(response_id, None)
-        if timer is not None:
-            timer.cancel()
-
     def _on_store_failure(self, error: StoreError) -> None:
         """Law 1: cancel upstream, cut the readers without any end marker; recovery writes the terminals later."""
         _logger.error("the store failed; readers are cut", extra=fields(error=str(error), open=len(self._producers)))
@@ -347,10 +344,9 @@ class Gateway:
             log.broken()
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(TICK_S)
-            now = loop.time()
+            now = self._loop.time()
             producers = self._producers.values()  # a thousand of them, twenty times a second: a look must cost nothing
             for producer in [p for p in producers if p.deadline <= now or p.total_deadline <= now]:
                 _guarded(producer.tick, now)

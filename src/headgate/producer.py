@@ -23,12 +23,9 @@ from headgate.events import (
     AttemptDescribed,
     AttemptEnded,
     AttemptStarted,
-    Delta,
-    Opaque,
     Released,
     ResponseStarted,
     Status,
-    Usage,
 )
 from headgate.finish import finish
 from headgate.governance.ruleset import Ruleset
@@ -39,7 +36,7 @@ from headgate.positions import Place
 from headgate.reading import Reading
 from headgate.request import UpstreamRequest
 from headgate.routing import Target
-from headgate.tally import Tally
+from headgate.tally import Tally, is_progress, is_text
 from headgate.telemetry.logs import fields, logger
 from headgate.upstream import Call
 
@@ -47,14 +44,11 @@ TICK_S: Final = 0.05
 """How often deadlines are looked at; they are tens of seconds."""
 NEVER: Final = float("inf")
 
-_NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
-"""Events that come without anything for a reader: a provider that sends only these has stalled."""
-
 _logger = logger("producer")
 
 
 class Producer:
-    """One response on its way into its log. `start` it once; `cancel` it any time."""
+    """One response on its way into its log. `send` and `begin` it once; `cancel` it any time."""
 
     __slots__ = (
         "_abandoned",
@@ -71,32 +65,43 @@ class Producer:
         "_phase",
         "_reading",
         "_stall_s",
-        "_started",
         "_tally",
         "_timeouts",
         "deadline",
         "is_handed_over",
         "log",
         "route",
+        "started",
         "target",
         "total_deadline",
     )
 
     def __init__(
-        self, log: Log, started: ResponseStarted, *, route: Route, target: Target, clock: Clock, journal: Journal
+        self,
+        log: Log,
+        *,
+        choices: int,
+        input_tokens: int,
+        route: Route,
+        target: Target,
+        clock: Clock,
+        journal: Journal,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
+        """`input_tokens` is an estimate. `started` has to be set before anything is appended."""
         self.log = log
         self.target = target
         self.route = route
         self._timeouts = route.timeouts
-        self._started = started
+        self.started: ResponseStarted | None = None
+        """The first event of the log."""
         self._clock = clock
         self._monotonic_ns = clock.monotonic_ns
         self._journal = journal
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._call: Call | None = None
-        self._reading = Reading(target.dialect, attempt=1, choices=started.choices)
-        self._tally = Tally(started.input_tokens_estimate)
+        self._reading = Reading(target.dialect, attempt=1, choices=choices)
+        self._tally = Tally(input_tokens)
         self._muted = False
         self._abandoned = False
         self._brake: Brake | None = None  # once it was needed
@@ -115,7 +120,7 @@ class Producer:
     # the outside
 
     def govern(self, guard: Guard, on_hold: Callable[[Holding], None]) -> None:
-        """Before `start`: who judges what is said. `on_hold` is told when a person has to decide."""
+        """Before anything is read: who judges what is said. `on_hold` is told when a person has to decide."""
         self._guard = guard
         self._on_hold = on_hold
 
@@ -140,21 +145,30 @@ class Producer:
 
     def announce(self, events: Sequence[AnyEvent] = ()) -> None:
         """Append the beginning of the log, where the request is not sent at once, or not at all; and what is said of it."""
-        beginning = events if self.log.last_seq else [self._started, *events]
+        beginning = self._beginning(events)
         if beginning:
             self.log.append(beginning, self._clock.monotonic_ns())
 
-    def start(self, request: UpstreamRequest, events: Sequence[AnyEvent] = ()) -> None:
-        """Send the request, and append the beginning of the log, with what was said of the request.
+    def send(self, request: UpstreamRequest) -> None:
+        """Send the request; `begin` has to follow before anything is awaited. Never raises; a failure is the log's.
 
-        Never raises; a failure is the log's.
+        First of the two: what else a response needs is made while the provider works.
         """
         target = self.target
-        attempt = AttemptStarted(1, target.provider_name, target.dialect.name, target.model, request.dropped)
-        beginning = [*events, attempt] if self.log.last_seq else [self._started, *events, attempt]
-        self.log.append(beginning, self._clock.monotonic_ns(), lazy=True)
         connect_s = self._timeouts.connect_s
         self._call = target.pool.post(request, model=target.model, handler=self, connect_s=connect_s)
+
+    def begin(self, request: UpstreamRequest, events: Sequence[AnyEvent] = ()) -> None:
+        """Append the beginning of the log, with what was said of the request that was sent."""
+        target = self.target
+        attempt = AttemptStarted(1, target.provider_name, target.dialect.name, target.model, request.dropped)
+        self.log.append([*self._beginning(events), attempt], self._clock.monotonic_ns(), lazy=True)
+
+    def _beginning(self, events: Sequence[AnyEvent]) -> Sequence[AnyEvent]:
+        if self.log.last_seq:
+            return events
+        assert self.started is not None
+        return [self.started, *events]
 
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
@@ -230,13 +244,13 @@ class Producer:
 
     def _progress(self, events: list[AnyEvent]) -> None:
         """Append; only events that came from the provider's answer itself count as progress."""
-        if len(events) == 1 and self._phase == "stall" and not self._muted and _is_text(events[0]):
+        if len(events) == 1 and self._phase == "stall" and not self._muted and is_text(events[0]):
             self.deadline = self._loop.time() + self._stall_s
             self._deliver(events)
             return
         first = type(events[0])
         self._tally.note(events)
-        if self._phase != "linger" and any(_is_progress(event) for event in events):
+        if self._phase != "linger" and any(is_progress(event) for event in events):
             self._enter("stall", self._stall_s)
         if self._muted:
             events = self._tally.unseen(events)
@@ -398,13 +412,3 @@ class Producer:
             self.on_end()
         else:
             self.fail(overdue(self._phase, self._timeouts))
-
-
-def _is_text(event: AnyEvent) -> bool:
-    return type(event) is Delta and bool(event.text)
-
-
-def _is_progress(event: AnyEvent) -> bool:
-    if type(event) is Delta:  # one that is empty, but for what stood beside it, may only say that the provider lives
-        return bool(event.text) or (event.extra is not None and event.extra.delta is not None)
-    return type(event) not in _NO_PROGRESS and not (type(event) is Opaque and event.idle)

@@ -31,8 +31,6 @@ PATIENCE_S: Final = 0.05
 _HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
 )
-_UNUSUAL: Final = frozenset({b"origin", b"expect", b"upgrade"})
-"""Headers of requests that need what only the ordinary path has; CORS is one."""
 
 
 class HeadTooLargeError(Exception):
@@ -158,16 +156,15 @@ class HeadgateProtocol(HttpToolsProtocol):
         self._turn = turn, waiting
 
     def _waits(self) -> _Waiting | None:
-        """Whether this request may be answered without ASGI once it is complete. Whatever is unusual about it may not."""
+        """This request, if it may be answered without ASGI once it is complete."""
         direct = self.direct
         if direct is None or (self.cycle is not None and not self.cycle.response_complete):
             return None
-        parser = self.parser
-        if self.url not in direct.dialects or parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+        if not direct.takes(self.url, self.headers):
             return None
-        for name, value in self.headers:
-            if name in _UNUSUAL or (name == b"content-length" and int(value) > direct.body_bytes_max):
-                return None
+        parser = self.parser
+        if parser.get_method() != b"POST" or parser.get_http_version() != "1.1":
+            return None
         if self.transport.is_closing() or parser.should_upgrade():
             return None
         return _Waiting(self.url, self.headers, keep_alive=parser.should_keep_alive())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -26,12 +27,17 @@ class CreateRequest(msgspec.Struct, frozen=True):
     """Nobody waits: the response is made whether or not it is read."""
     headers: tuple[tuple[str, str], ...] = ()
     """Headers of the client's that a provider of the same dialect is sent as well (``anthropic-beta``)."""
-    sha256: str = ""
-    """Of the body as it came, in hex."""
+    raw: bytes = b""
+    """The body as it came."""
     risk: str = ""
     """Risk level the caller declares: ``low``, ``medium``, ``high``, or empty."""
     sources: list[Any] | None = None
     """Data sources the caller declares; see `events.ResponseStarted.sources`."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the body as it came, in hex; empty where nothing came. Made when it is asked for: a log wants it, no provider does."""
+        return hashlib.sha256(self.raw).hexdigest() if self.raw else ""
 
 
 class UpstreamRequest(msgspec.Struct, frozen=True):

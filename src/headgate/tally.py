@@ -6,12 +6,28 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from headgate.endings import Ending, ended
-from headgate.events import AnyEvent, ChoiceDone, Delta, Reason, Status, Usage
+from headgate.events import AnyEvent, AttemptDescribed, ChoiceDone, Delta, Opaque, Reason, Status, Usage
 from headgate.lifecycle import terminal_status
 from headgate.tokens import estimate
 
 _CUT: Final = frozenset({Reason.LENGTH, Reason.CONTENT_FILTER})
 """Reasons that leave an answer unfinished."""
+
+_DELTA: Final = Delta  # of this module: a name from an interpreted one is looked up each time
+_NO_PROGRESS: Final = frozenset({AttemptDescribed, Usage})
+"""Events that come without anything for a reader: a provider that sends only these has stalled."""
+
+
+def is_text(event: AnyEvent) -> bool:
+    """Progress of the plainest kind."""
+    return type(event) is _DELTA and bool(event.text)
+
+
+def is_progress(event: AnyEvent) -> bool:
+    """Whether it brings anything: a provider that sends only what does not has stalled."""
+    if type(event) is Delta:  # one that is empty, but for what stood beside it, may only say that the provider lives
+        return bool(event.text) or (event.extra is not None and event.extra.delta is not None)
+    return type(event) not in _NO_PROGRESS and not (type(event) is Opaque and event.idle)
 
 
 class Tally:

@@ -362,7 +362,7 @@ def test_held_response_goes_on_when_its_readers_leave(moment: str) -> None:
             if moment == "waiting":
                 await until(lambda: opened.reviews.open_count)
             got.log.readers.remove(got)
-            opened.reader_left(got.log, Farewell(OnDisconnect.CANCEL, 0.0))
+            opened.disconnects.reader_left(got.log, Farewell(OnDisconnect.CANCEL, 0.0))
             await turns()
             assert not got.log.ended
 

@@ -21,7 +21,7 @@ LAYERS: Final = {
     "context tokens merkle receipt receipts links dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream fetch brake producer guard screening desk "
-    "finish judges governor reviews audit webhooks restart stores telemetry api",
+    "finish judges governor reviews disconnects audit webhooks restart stores telemetry api",
     # Puts the shell together, and may reach for what stands beside it.
     "entry": "__main__ gateway admission oversight routing app channel protocol server cli commands",
     # Beside the gateway: uses it, or stands in for a provider or a client.

@@ -43,7 +43,7 @@ class Compactions:
         """Read the request, and answer it. Raises `RequestError`."""
         gateway = self._gateway
         body = await read_body(gateway, exchange)
-        request = declared(read_compaction(body), body, exchange.header(b"headgate-risk"))
+        request = declared(read_compaction(body), exchange.header(b"headgate-risk"))
         request = forwarded(OPENAI_RESPONSES, request, exchange.header)
         if conversation.goes_on(request):
             request = await conversation.continued(gateway, request, owner)

@@ -85,7 +85,7 @@ def read(
     dialect: ClientDialect, body: bytes, header: GetHeader, *, model: str = "", stream: bool = False
 ) -> CreateRequest:
     """The checked request, with those of the client's headers that a provider of its dialect understands."""
-    request = declared(dialect.read_request(body, model=model, stream=stream), body, header(b"headgate-risk"))
+    request = declared(dialect.read_request(body, model=model, stream=stream), header(b"headgate-risk"))
     return forwarded(dialect, request, header)
 
 
@@ -167,7 +167,7 @@ def leave(gateway: Gateway, log: Log, reader: StreamReader | WholeReader, *, res
         return
     route = gateway.route_of(log)
     if route is not None:
-        gateway.reader_left(log, farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable))
+        gateway.disconnects.reader_left(log, farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable))
 
 
 async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, log: Log) -> None:

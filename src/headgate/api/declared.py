@@ -5,7 +5,6 @@ Both are Headgate's own: they go into the log and the receipt, and never to a pr
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any, Final, get_args
 
 import msgspec
@@ -20,14 +19,13 @@ _LEVELS: Final[tuple[str, ...]] = get_args(Risk)
 _OURS: Final = ("sources", "risk")
 
 
-def declared(request: CreateRequest, body: bytes, risk: str | None) -> CreateRequest:
-    """The request with what `body`, as it came, and the header ``Headgate-Risk`` say. Raises `RequestError`."""
-    sha256 = hashlib.sha256(body).hexdigest()
+def declared(request: CreateRequest, risk: str | None) -> CreateRequest:
+    """The request with what its body and the header ``Headgate-Risk`` say. Raises `RequestError`."""
     metadata = request.body.get("metadata")
     if type(metadata) is not dict or not any(name in metadata for name in _OURS):
         if risk is None:
-            return msgspec.structs.replace(request, sha256=sha256)
-        return msgspec.structs.replace(request, sha256=sha256, risk=_risk(risk, "Headgate-Risk"))
+            return request
+        return msgspec.structs.replace(request, risk=_risk(risk, "Headgate-Risk"))
     level = risk if risk is not None else metadata.get("risk")
     where = "metadata.risk" if risk is None else "Headgate-Risk"
     rest = {name: value for name, value in metadata.items() if name not in _OURS}
@@ -35,7 +33,6 @@ def declared(request: CreateRequest, body: bytes, risk: str | None) -> CreateReq
     return msgspec.structs.replace(
         request,
         body=others | {"metadata": rest} if rest else others,
-        sha256=sha256,
         risk="" if level is None else _risk(level, where),
         sources=_sources(metadata.get("sources")),
     )

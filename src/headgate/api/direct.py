@@ -26,7 +26,7 @@ from headgate.api.creation import (
     wanted_shape,
     whole,
 )
-from headgate.api.exchange import Answer, error_answer
+from headgate.api.exchange import Answer, Headers, error_answer
 from headgate.dialects import ClientDialect
 from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
 from headgate.dialects.openai_chat import OPENAI_CHAT
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 BODY_BYTES_MAX: Final = 64 * 1024
 """Larger bodies take the ordinary path: they come in many reads, and waiting for them is its business."""
+
+_UNUSUAL: Final = frozenset({b"origin", b"expect", b"upgrade"})
+"""Headers of requests that need what only the ordinary path has; CORS is one."""
 
 Count = Callable[[str, int], None]
 """Counts a request, by endpoint and status."""
@@ -67,6 +70,17 @@ class Direct:
         self._callers = callers
         self._count = count
         self._endpoints = {target: target.decode("ascii") for target in self.dialects}
+
+    def takes(self, target: bytes, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+        """Whether a ``POST`` with this head may be answered here once it is complete. Whatever is unusual about it may not."""
+        if target not in self.dialects:
+            return False
+        for name, value in headers:
+            if name in _UNUSUAL:
+                return False
+            if name == b"content-length" and int(value) > self.body_bytes_max:
+                return False
+        return True
 
     def take(self, turn: Turn, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> None:
         """Answer one request, now or later. Never raises."""
@@ -132,9 +146,12 @@ class Request:
         """Answer, and be done."""
         self.status = answer.status
         self.turn.answer(answer)
-        if self.turn.write_paused:
-            self.turn.spawn(self._see_it_taken())
-        self.done()
+        self._answered()
+
+    def answer_stream(self, headers: Headers, data: bytes) -> None:
+        """Answer with a stream that is complete already, and be done."""
+        self.turn.open(headers, data, ended=True)
+        self._answered()
 
     def refuse(self, error: Exception) -> None:
         """Answer with an error, or cut what has begun already, and be done."""
@@ -155,6 +172,11 @@ class Request:
     def done(self) -> None:
         self.turn.on_lost(None)
         self._direct.done(self._target, self.status)
+
+    def _answered(self) -> None:
+        if self.turn.write_paused:
+            self.turn.spawn(self._see_it_taken())
+        self.done()
 
     async def _see_it_taken(self) -> None:
         try:
@@ -187,7 +209,7 @@ class _Whole:
         request, reader, log = self._request, self._reader, self._log
         if log.terminal is None and not (reader.lost or reader.broken):
             if log.held is not None and self._waited is None:
-                self._waited = asyncio.get_running_loop().call_later(log.hold_wait_s, self._give_up)
+                self._waited = request.turn.loop.call_later(log.hold_wait_s, self._give_up)
             return
         self._leave()
         try:
@@ -232,7 +254,7 @@ class _Streamed:
         self._reader.on_wake = self._look
         self._reader.attach()
         commit_after_s = request.gateway.config.server.commit_after_s
-        self._timer: asyncio.TimerHandle | None = asyncio.get_running_loop().call_later(commit_after_s, self._begin)
+        self._timer: asyncio.TimerHandle | None = request.turn.loop.call_later(commit_after_s, self._begin)
         request.turn.on_lost(self._reader.disconnect)
 
     def _look(self) -> None:
@@ -278,8 +300,13 @@ class _Streamed:
         stall_s = request.gateway.config.server.write_stall_s
         self._sink = TransportSink(request.turn, request.turn.finish, stall_s=stall_s)
         data = self._reader.follow_into(self._sink)
-        request.turn.open(stream_headers(request.shape.media_type, self._log), data)
-        self._look()
+        headers = stream_headers(request.shape.media_type, self._log)
+        if self._reader.done and not self._sink.paused:
+            self._leave()
+            request.answer_stream(headers, data)
+        else:
+            request.turn.open(headers, data)
+            self._look()
 
     async def _follow(self, sink: TransportSink) -> None:
         """Go on for a client that is slower than the log."""

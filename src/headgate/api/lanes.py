@@ -113,7 +113,7 @@ class Lanes:
         started = await self._gateway.hub.started(log)
         check_expressible(dialect, started)
         reader = self._reader(log, dialect, encoder, cursor=cursor)
-        self._gateway.reader_came(log)
+        self._gateway.disconnects.forget(log.id)
         return reader
 
     async def run(self, reader: StreamReader, lane: str = "", *, resumable: bool, greeting: bytes = b"") -> None:

@@ -141,7 +141,7 @@ async def _follow(
         read_rows=gateway.read_rows,
     )
     reader.attach()
-    gateway.reader_came(log)
+    gateway.disconnects.forget(log.id)
     try:
         await exchange.body(bytes_max=0, timeout_s=gateway.config.server.body_timeout_s)
         exchange.on_disconnect(reader.disconnect)

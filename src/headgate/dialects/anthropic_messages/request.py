@@ -81,6 +81,7 @@ def _read(body: bytes, required: tuple[str, ...]) -> CreateRequest:
         body=value,
         stream=bool(value.get("stream")),
         text=[value.get("system"), value.get("tools"), [_words(message["content"]) for message in value["messages"]]],
+        raw=body,
     )
 
 

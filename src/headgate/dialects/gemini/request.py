@@ -50,7 +50,7 @@ def read_request(body: bytes, *, model: str, stream: bool) -> CreateRequest:
         given.maybe(field)
     config = given.maybe("generationConfig")
     choices = _choices(config) if config is not None else 1
-    return _request(value, model, stream=stream, choices=choices)
+    return _request(value, model, body, stream=stream, choices=choices)
 
 
 def read_count(body: bytes, *, model: str) -> CreateRequest:
@@ -62,7 +62,7 @@ def read_count(body: bytes, *, model: str) -> CreateRequest:
             raise invalid("generateContentRequest", "an object")
         value = whole
     _check_contents(value)
-    return _request(value, model, stream=False, choices=1)
+    return _request(value, model, body, stream=False, choices=1)
 
 
 def count_answer(tokens: int) -> bytes:
@@ -158,7 +158,7 @@ def _choices(config: Given) -> int:
     return count or 1
 
 
-def _request(value: dict[str, Any], model: str, *, stream: bool, choices: int) -> CreateRequest:
+def _request(value: dict[str, Any], model: str, raw: bytes, *, stream: bool, choices: int) -> CreateRequest:
     name = bare_model(model)
     if not name or len(name) > MODEL_CHARS_MAX or not name.isprintable():
         raise RequestError(
@@ -172,4 +172,5 @@ def _request(value: dict[str, Any], model: str, *, stream: bool, choices: int) -
         include_usage=True,  # every stream of this dialect ends with its usage
         choices=choices,
         text=[item for field, item in value.items() if camel(field) in _TEXT_FIELDS],
+        raw=raw,
     )

@@ -57,6 +57,7 @@ def read_request(body: bytes) -> CreateRequest:
         include_usage=bool(include_usage),
         choices=value.get("n") or 1,
         text=[value["messages"], value.get("tools"), value.get("functions")],
+        raw=body,
     )
 
 

@@ -79,6 +79,7 @@ def read_request(body: bytes) -> CreateRequest:
         echo=echo,
         input=input,
         background=bool(value.get("background")),
+        raw=body,
     )
 
 
