@@ -47,12 +47,24 @@ def _base_url(value: str) -> str:
 
 
 def _header(value: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    wrong = []
     for name, secret in value.items():
         text = secret.get_secret_value()
         if not _HEADER_NAME.fullmatch(name) or name.lower() in _HOP_HEADERS:
-            raise ValueError(f"{name!r} cannot be set as a header")
-        if not text.isprintable() or not text.isascii():
-            raise ValueError(f"the value of header {name!r} must be printable ASCII")
+            wrong.append(f"{name!r} cannot be set as a header")
+        elif not text.isprintable() or not text.isascii():
+            wrong.append(f"the value of header {name!r} must be printable ASCII")
+    if wrong:
+        raise ValueError("; ".join(wrong))
+    return value
+
+
+def _store_url(value: str) -> str:
+    path = value.removeprefix("sqlite:///")
+    if path == ":memory:":
+        raise ValueError("would be a file of that name: write memory: alone")
+    if value != "memory:" and (path == value or not path):
+        raise ValueError("must be sqlite:///PATH or memory:")
     return value
 
 
@@ -89,7 +101,9 @@ class Server(Section):
 class StoreSection(Section):
     """``[store]``"""
 
-    url: str = Field("sqlite:///headgate.db", description="`sqlite:///PATH`, or `memory:`, which survives nothing.")
+    url: Annotated[str, AfterValidator(_store_url)] = Field(
+        "sqlite:///headgate.db", description="`sqlite:///PATH`, or `memory:`, which survives nothing."
+    )
     durability: Literal["commit", "fsync"] = Field(
         "commit", description="`commit` survives the death of the process, `fsync` a power cut as well."
     )

@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from headgate.api.exchange import EXTENSION
 from headgate.channel import Channel, Line, Turn
@@ -28,9 +28,9 @@ HEADER_BYTES_MAX: Final = 64 * 1024
 PATIENCE_S: Final = 0.05
 """How long a head waits for the rest of its body before it takes the ordinary path; clients send both at once, or nearly."""
 
-_HEAD_TOO_LARGE: Final = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
-)
+_MALFORMED: Final = RequestError("invalid_request", "This is not a well-formed HTTP request.")
+_HEAD_TOO_LARGE: Final = RequestError("headers_too_large", f"The request headers are over {HEADER_BYTES_MAX} bytes.")
+_STATUS_LINES: Final = {400: b"HTTP/1.1 400 Bad Request", 431: b"HTTP/1.1 431 Request Header Fields Too Large"}
 
 
 class HeadTooLargeError(Exception):
@@ -99,7 +99,7 @@ class HeadgateProtocol(HttpToolsProtocol):
         if self.transport.is_closing() or self._upgraded:
             return
         if self._unclaimed_bytes > HEADER_BYTES_MAX:
-            self._refuse_head()
+            self._refuse(_HEAD_TOO_LARGE)
         elif self._in_head:
             if self._head_timer is None:
                 self._await_head()
@@ -125,7 +125,7 @@ class HeadgateProtocol(HttpToolsProtocol):
         if self._head_bytes_max > HEADER_BYTES_MAX:
             size = len(self.url) + sum([len(name) + len(value) for name, value in self.headers])
             if size > HEADER_BYTES_MAX:
-                self._refuse_head()
+                self._refuse(_HEAD_TOO_LARGE)
                 raise HeadTooLargeError
         self._waiting = self._waits()
         if self._waiting is None:
@@ -226,7 +226,7 @@ class HeadgateProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         if not self.transport.is_closing():
-            super().send_400_response(msg)
+            self._refuse(_MALFORMED)
 
     def timeout_keep_alive_handler(self) -> None:
         """The connection was idle for too long: close it, and cut it if it has not even taken its last answer."""
@@ -251,10 +251,13 @@ class HeadgateProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse_head(self) -> None:
-        """431, unless an answer is under way: then the connection is all there is to refuse."""
-        if self.cycle is None or self.cycle.response_complete:
-            error = RequestError("headers_too_large", f"The request headers are over {HEADER_BYTES_MAX} bytes.")
-            body = OPENAI_CHAT.error_body(error)
-            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (_HEAD_TOO_LARGE, len(body), body))
+    def _refuse(self, error: RequestError) -> None:
+        """Answer what the router never sees, unless an answer is under way: then the connection is all there is to refuse."""
+        cycle: RequestResponseCycle | Turn | None = self.cycle
+        begun = cycle is not None and (isinstance(cycle, Turn) or cycle.response_started)
+        if cycle is None or cycle.response_complete or not begun:
+            dialect = OPENAI_CHAT if self.direct is None else self.direct.dialects.get(self.url, OPENAI_CHAT)
+            body = dialect.error_body(error)
+            head = b"%b\r\ncontent-type: application/json\r\nconnection: close\r\n" % _STATUS_LINES[error.status]
+            self.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
         self.transport.close()

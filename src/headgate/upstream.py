@@ -212,8 +212,7 @@ class Pool:
             if call.handler is not None:
                 where = f"{self.endpoint.host}:{self.endpoint.port}"
                 _logger.warning("cannot connect", extra=fields(provider=where, error=str(error)))
-                late = isinstance(error, TimeoutError)
-                why = f"no connection within {call.connect_s:g} s" if late else "its address is unknown or refuses"
+                why = _why(error, call.connect_s)
                 call.handler.on_failed(Failure("upstream_connect", f"Cannot connect to the provider: {why}."))
             return
         finally:
@@ -265,6 +264,17 @@ class Pool:
         assert secure is not None
         connection.connection_made(secure)
         return connection
+
+
+def _why(error: Exception, connect_s: float) -> str:
+    """What a caller may know of it: nothing of the network behind the gateway."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "its certificate is not trusted"
+    if isinstance(error, ssl.SSLError):
+        return "it does not speak TLS as we do"
+    if isinstance(error, TimeoutError):
+        return f"no connection within {connect_s:g} s"
+    return "its address is unknown or refuses"
 
 
 def _basic(proxy: SplitResult) -> str:

@@ -139,6 +139,7 @@ def test_certificate_nobody_vouches_for_is_a_connect_failure(certificate: Certif
         async with provider(says(HELLO), tls=certificate.server) as upstream, gateway(upstream.url) as opened:
             terminal = await ask(opened).ended()
             assert terminal.code == "upstream_connect"
+            assert "certificate is not trusted" in terminal.message
             assert upstream.requests == [], "nothing was sent, no key shown"
 
     run(test)

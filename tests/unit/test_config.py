@@ -40,6 +40,26 @@ def test_base_url_that_can_never_work_is_refused_with_its_place(url: str, words:
     assert "secret" not in said
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://x", "memory", "mysql:x", "sqlite://relative.db", "sqlite:///", "sqlite:///:memory:", ""]
+)
+def test_store_that_is_none_is_refused_with_its_place(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse(f'[store]\nurl = "{url}"\n[[providers]]\nname = "p"\nbase_url = "simulator:"\n{ROUTES}', environ={})
+    [said] = refused.value.problems
+    assert "line 2: store.url" in said
+    assert "memory:" in said
+
+
+def test_all_headers_that_cannot_be_sent_are_named() -> None:
+    said = problems(
+        'base_url = "https://example.com"', 'headers = { "bad name" = "x", "x-line" = "a\\nb", "x-ok" = "y" }'
+    )
+    assert "'bad name'" in said
+    assert "'x-line'" in said
+    assert "x-ok" not in said
+
+
 def test_model_may_stand_in_the_path_of_a_base_url() -> None:
     config = provider('base_url = "https://example.com/deployments/{model}"', 'query = { api-version = "2024-10-21" }')
     assert config.providers[0].own_query() == {"api-version": "2024-10-21"}

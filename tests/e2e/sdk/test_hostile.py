@@ -129,6 +129,23 @@ def test_bytes_that_are_no_http_end_the_connection(victim: GatewayProcess, data:
 
 
 @pytest.mark.parametrize(
+    ("path", "place"), [("/v1/chat/completions", "error.code"), ("/v1/messages", "error.type"), ("/x", "error.code")]
+)
+def test_request_that_is_none_gets_an_error_in_the_shape_of_its_dialect(
+    victim: GatewayProcess, path: str, place: str
+) -> None:
+    served_alone(victim)
+    answer = ask(victim, head(victim, "POST", path, "Transfer-Encoding: chunked", close=False) + b"zz\r\n")
+    assert status_of(answer) == 400
+    assert b"content-type: application/json" in answer
+    error = json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+    assert "well-formed HTTP" in error["message"]
+    assert "invalid_request" in error[place.partition(".")[2]]
+    if path == "/v1/messages":
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["type"] == "error"
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/v1/responses/x%0d%0aX-Evil:%201",
@@ -486,6 +503,18 @@ def test_idle_connections_by_the_thousands_cost_little_and_block_nobody(victim: 
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     until(lambda: open_files(victim) <= files + 10, what="the connections are gone")
+
+
+def test_gateway_raises_its_own_file_limit_when_it_starts(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        gateway = GatewayProcess.start(configured(), directory=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with gateway:
+        limits = Path(f"/proc/{gateway.pid}/limits").read_text("utf-8")
+        assert re.search(r"^Max open files +(\d+)", limits, re.MULTILINE)[1] == str(hard)  # type: ignore[index]
 
 
 def open_files(gateway: GatewayProcess) -> int:
