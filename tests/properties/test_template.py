@@ -116,7 +116,7 @@ def slowly(stream: bytes) -> tuple[list[AnyEvent], str | None]:
 
 
 def quickly(stream: bytes) -> tuple[list[AnyEvent], str | None]:
-    decoder = StreamDecoder(attempt=1, choices=2)
+    decoder = StreamDecoder(attempt=1, choices=2, learn_after=1)
     events = decoder.feed(stream)
     if decoder.failure is None:
         events += decoder.finish()

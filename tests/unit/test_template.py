@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headgate.dialects.openai_chat.decode import StreamDecoder
+from headgate.dialects.openai_chat.decode import LEARN_AFTER, StreamDecoder
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import Delta, Extra, Opaque
 
@@ -116,7 +116,7 @@ def test_nothing_is_learned_from_a_chunk_that_could_mean_something_else(data: by
 
 
 def test_same_bytes_make_a_new_part_once_another_part_began() -> None:
-    decoder = StreamDecoder(attempt=1, choices=1)
+    decoder = StreamDecoder(attempt=1, choices=1, learn_after=1)
     text, reasoning = (
         b'data: {"choices":[{"index":0,"delta":{"%b":"a"}}]}\n\n' % n for n in (b"content", b"reasoning")
     )
@@ -134,7 +134,7 @@ def test_nothing_is_learned_where_the_chunk_made_more_than_a_plain_delta() -> No
 
 
 def test_line_of_which_nothing_is_known_does_not_cost_the_short_cut() -> None:
-    decoder = StreamDecoder(attempt=1, choices=1)
+    decoder = StreamDecoder(attempt=1, choices=1, learn_after=1)
     for text in ("Hi", " there"):
         decoder.feed(b"data: " + PLAIN % text.encode() + b"\n\n")
     learned = decoder._template
@@ -142,3 +142,14 @@ def test_line_of_which_nothing_is_known_does_not_cost_the_short_cut() -> None:
     (idle,) = decoder.feed(b'data: {"position":3}\n\n')
     assert isinstance(idle, Opaque)
     assert decoder._template is learned
+
+
+def test_the_first_chunks_of_a_stream_are_not_learned_from() -> None:
+    decoder = StreamDecoder(attempt=1, choices=1)
+    chunk = b"data: " + PLAIN % b"Hi" + b"\n\n"
+    decoder.feed(chunk)  # it begins the text as well, and is not plain
+    for _ in range(LEARN_AFTER - 1):
+        decoder.feed(chunk)
+        assert decoder._template is None
+    decoder.feed(chunk)
+    assert decoder._template is not None

@@ -13,6 +13,9 @@ from headgate.dialects.openai_chat.chunks import ChunkDecoder
 from headgate.dialects.openai_chat.template import Template, learn
 from headgate.events import AnyEvent, Delta, Opaque
 
+LEARN_AFTER: Final = 8
+"""Plain chunks before one is learned from: to learn costs about as much as to read ten of them the long way, and the first
+token of a stream shall not wait for it."""
 LESSONS_MAX: Final = 8
 """Templates learned in vain, one after the other, before a stream is taken to be one that never repeats itself."""
 
@@ -20,9 +23,10 @@ LESSONS_MAX: Final = 8
 class StreamDecoder(decode.StreamDecoder):
     """Bytes of a ``text/event-stream`` -> events."""
 
-    def __init__(self, *, attempt: int, choices: int) -> None:
+    def __init__(self, *, attempt: int, choices: int, learn_after: int = LEARN_AFTER) -> None:
         super().__init__(ChunkDecoder(attempt=attempt, choices=choices))
         self._template: Template | None = None
+        self._until_lesson = learn_after
         self._lessons = LESSONS_MAX
 
     def _frame(self, event: bytes, data: bytes, events: list[AnyEvent]) -> None:
@@ -40,9 +44,12 @@ class StreamDecoder(decode.StreamDecoder):
         events += made
         if any(type(one) is not Delta and not (type(one) is Opaque and one.idle) for one in made):
             self._template = None
-        elif made and type(made[0]) is Delta and self._lessons:
-            self._lessons -= 1
-            self._template = learn(data, made) or self._template
+        elif made and type(made[0]) is Delta:
+            if self._until_lesson > 1:
+                self._until_lesson -= 1
+            elif self._lessons:
+                self._lessons -= 1
+                self._template = learn(data, made) or self._template
 
 
 class WholeDecoder(decode.WholeDecoder):
