@@ -39,7 +39,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Exchange, str, str], Awaitable[None]]
 """``(exchange, owner, id)``; the id is empty on routes without one."""
 
-ID_PREFIXES: Final = ("/v1/responses/", "/v1/models/", "/v1beta/models/")
+ID_PREFIXES: Final = ("/v1/responses/", "/v1/models/", "/v1beta/models/", "/v1alpha/models/")
 """Below these a path segment is an id, or a model's name, which may hold slashes."""
 EXPOSED_HEADERS: Final = ("Headgate-Response-Id", "Headgate-Token-Count", "Retry-After", "x-should-retry")
 """What scripts of configured origins may read of an answer."""
@@ -227,7 +227,7 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
         "POST": (
             lambda e, owner, name: gemini.act(g, e, owner, name),
             True,
-        ),  # some SDKs of Google's say v1, some v1beta
+        ),  # some SDKs of Google's say v1, some v1beta; v1alpha is for who asks for it
     }
     return {
         "/v1/chat/completions": (chat, {"POST": (lambda e, owner, _: create(g, e, OPENAI_CHAT, owner), True)}),
@@ -244,8 +244,10 @@ def _routes(gateway: Gateway) -> dict[str, Route]:
         ),
         "/v1/models": (None, listed),
         "/v1beta/models": (None, listed),
+        "/v1alpha/models": (None, listed),
         "/v1/models/{id}": (None, one_model),
         "/v1beta/models/{id}": (None, one_model),
+        "/v1alpha/models/{id}": (None, one_model),
         "/v1/responses/{id}": (
             chat,
             {

@@ -5,6 +5,8 @@
     refusal        -> RequestError   only for what cannot fit
     count          -> Count          for the endpoints that count
 
+Both go by the same `_Material`: the `Prompt`, and with the client's `body` whatever of it no `Prompt` has a place for.
+
 The invariant: a request that might fit is never refused. So everything that is only estimated enters `refusal` with
 the least it can be, a model without a known limit takes anything, and where the provider cuts the output down to what
 is left, the output that was asked for does not count (`Limits.shared`).
@@ -18,8 +20,9 @@ from typing import Any, Final
 import msgspec
 
 from headgate.errors import RequestError
+from headgate.leftover import Leftover, described, found
 from headgate.models import Limits
-from headgate.prompt import Audio, File, Image, Message, Part, Prompt, Reasoning, ToolCall, ToolResult
+from headgate.prompt import Audio, File, Image, Message, Part, Prompt, Reasoning, ToolCall, ToolMode, ToolResult
 from headgate.tokens import ENCODINGS, PROXY_MARGIN, counter, estimate_text, tokens_at_least, without_runs
 
 EXACT_CHARS_MAX: Final = 1024 * 1024
@@ -40,6 +43,9 @@ ANSWER_TOKENS: Final = 3
 """Marks that open the answer."""
 TOOL_TOKENS: Final = 12
 """Marks around the description of a tool."""
+
+_GIVES_FORMAT: Final = frozenset({"openai", "anthropic", "gemini"})
+"""Families whose providers give the model the schema of the answer; servers of open models only keep to it."""
 
 _IMAGE_TOKENS: Final = {"openai": 765, "anthropic": 1568, "gemini": 1120}
 """A picture of 1024 x 1024. OpenAI: 85 + 170 a tile of 512; Anthropic: width x height / 750, at most 1,568 (newer
@@ -72,6 +78,20 @@ class Count(msgspec.Struct, frozen=True):
         return round(self.tokens * (1 - self.margin))
 
 
+class _Material(msgspec.Struct, frozen=True):
+    """Everything of a request that has tokens."""
+
+    texts: list[str]
+    """The model is certain to be given these, as they are."""
+    described: list[str]
+    """It is certain to be given these words, which stand somewhere in `others`: of tools, and of the answer's schema."""
+    others: list[str]
+    """What it is probably given, in about these words."""
+    media: list[Part]
+    marks: int
+    """Tokens between all that."""
+
+
 class _Counter(msgspec.Struct, frozen=True):
     """One way of counting text: a guess, and the least it can be."""
 
@@ -91,15 +111,17 @@ def may_exceed(utf8_bytes: int, limits: Limits) -> bool:
     return utf8_bytes > limits.context_tokens - _reserved(limits)
 
 
-def refusal(prompt: Prompt, limits: Limits) -> RequestError | None:
+def refusal(prompt: Prompt, limits: Limits, body: dict[str, Any] | None = None) -> RequestError | None:
     """The error of a request that cannot fit, None for one that might.
 
     Meant for requests that `may_exceed`. Costs 1 ms a megabyte of text where it is far from the limit, 50 to 100 ms near
-    it, without yielding; of what is far over it only as much is looked at as is needed.
+    it, without yielding; of what is far over it only as much is looked at as is needed. `body` is the client's, where it
+    is sent as it came: then also what the prompt has no place for counts.
     """
     if limits.context_tokens is None or any(path.partition(".")[0] in SHORTENING for path in prompt.unplaced):
         return None
-    texts = list(_texts(prompt))
+    material = _material(prompt, limits, body)
+    texts = material.texts + material.described
     asked = (prompt.output_tokens_max or 0) if limits.shared else 0
     room = limits.context_tokens - asked
     if sum(map(estimate_text, texts)) < room * UNCOUNTED_SHARE:
@@ -111,8 +133,8 @@ def refusal(prompt: Prompt, limits: Limits) -> RequestError | None:
         counter = _counter(limits.encoding)
         least = _sum(counter.least, texts)
         if least > room:
-            counted = _count(prompt, limits, counter, least=least)
-            about = "" if counted.exact else f"about {counted.tokens}, at least "
+            counted = _count(material, limits, counter, least=least)
+            about = "" if counted.exact and not material.described else f"about {counted.tokens}, at least "
             has = f"{about}{counted.least} tokens ({counted.method})"
     if least <= room:
         return None
@@ -135,11 +157,12 @@ def _at_least(texts: list[str], room: int) -> int:
     return total
 
 
-def count(prompt: Prompt, limits: Limits) -> Count:
-    """Tokens of everything in a prompt, for a model with these limits. Never raises."""
-    if sum(map(len, _texts(prompt))) > EXACT_CHARS_MAX:
-        return _count(prompt, limits, _ESTIMATE, least=0)  # not worth finding out
-    return _count(prompt, limits, _counter(limits.encoding))
+def count(prompt: Prompt, limits: Limits, body: dict[str, Any] | None = None) -> Count:
+    """Tokens of everything in a prompt, for a model with these limits; with `body` as in `refusal`. Never raises."""
+    material = _material(prompt, limits, body)
+    if sum(map(len, material.texts)) + sum(map(len, material.others)) > EXACT_CHARS_MAX:
+        return _count(material, limits, _ESTIMATE, least=0)  # not worth finding out
+    return _count(material, limits, _counter(limits.encoding))
 
 
 def _counter(encoding: str) -> _Counter:
@@ -156,17 +179,15 @@ def _least_of(nearest: Callable[[str], int]) -> Callable[[str], int]:
     return lambda text: max(int(nearest(without_runs(text)) * (1 - PROXY_MARGIN)), tokens_at_least(text))
 
 
-def _count(prompt: Prompt, limits: Limits, counter: _Counter, *, least: int | None = None) -> Count:
+def _count(material: _Material, limits: Limits, counter: _Counter, *, least: int | None = None) -> Count:
     """`least` is what the text has at least, where that is known: it costs more to find out than the guess does."""
-    text = _sum(counter.guess, _texts(prompt))
-    if counter.exact:
-        least = text
-    elif least is None:
-        least = _sum(counter.least, _texts(prompt))
-    tools = _sum(counter.guess, _tools(prompt))
-    others = sum(_other(part, limits.family) for part in _parts(prompt.messages))
-    marks = MESSAGE_TOKENS * len(prompt.messages) + ANSWER_TOKENS + TOOL_TOKENS * len(prompt.tools)
-    total = text + tools + others + marks
+    text = _sum(counter.guess, material.texts)
+    if least is None:
+        least = text if counter.exact else _sum(counter.least, material.texts)
+        least += _sum(counter.least, material.described)
+    others = _sum(counter.guess, material.others)
+    media = sum(_other(part, limits.family) for part in material.media)
+    total = max(text + others + media + material.marks, least)  # an estimate may be below what is certain
     return Count(total, margin=1 - least / total, exact=counter.exact, method=counter.method)
 
 
@@ -187,9 +208,21 @@ def _parts(messages: tuple[Message, ...]) -> Iterator[Part]:
                 yield from part.content
 
 
-def _texts(prompt: Prompt) -> Iterator[str]:
+def _material(prompt: Prompt, limits: Limits, body: dict[str, Any] | None) -> _Material:
+    left = Leftover() if body is None else found(prompt.unplaced, body)
+    parts = list(_parts(prompt.messages))
+    return _Material(
+        texts=[*_texts(parts), *left.read],
+        described=[words for words in _described(prompt, limits, left) if words],
+        others=[*_tools(prompt), *left.maybe, *map(_json, left.tools)],
+        media=[*parts, *left.media],
+        marks=MESSAGE_TOKENS * len(prompt.messages) + ANSWER_TOKENS + TOOL_TOKENS * len(prompt.tools),
+    )
+
+
+def _texts(parts: list[Part]) -> Iterator[str]:
     """Text that the model is certain to be given. Reasoning of earlier turns is not."""
-    for part in _parts(prompt.messages):
+    for part in parts:
         match part:
             case ToolCall():
                 yield part.name
@@ -212,7 +245,24 @@ def _tools(prompt: Prompt) -> Iterator[str]:
         yield _json(prompt.format.schema)
 
 
-def _json(schema: dict[str, Any] | None) -> str:
+def _described(prompt: Prompt, limits: Limits, left: Leftover) -> Iterator[str]:
+    """What of that is there in every form: descriptions, and the names of parameters and fields.
+
+    Of no tool where none may be called, nor of one that has to be searched for: providers may leave those out.
+    """
+    if prompt.tool_choice is None or prompt.tool_choice.mode is not ToolMode.NONE:
+        deferred = frozenset(path for path in prompt.unplaced if path.endswith(".defer_loading"))
+        for tool in prompt.tools:
+            if f"{tool.at}.defer_loading" not in deferred:
+                yield tool.description
+                yield from described(tool.parameters)
+        yield from described(left.tools)
+    if prompt.format is not None and limits.family in _GIVES_FORMAT:
+        yield prompt.format.description
+        yield from described(prompt.format.schema)
+
+
+def _json(schema: Any) -> str:
     try:
         return msgspec.json.encode(schema).decode() if schema else ""
     except RecursionError:  # deeper than any schema; the provider will say so

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from headgate.config import SIMULATOR_URL, Config, Provider, Route, match_route, target_model
 from headgate.context import Count, count, may_exceed, refusal
@@ -108,7 +108,7 @@ class Routing:
 
         Raises `RequestError`: ``context_length_exceeded``, ``unsupported_field``, and what is wrong with the request itself.
         """
-        self._check_fit(request, target, text)
+        self._check_fit(request, route, target, text)
         try:
             return upstream_request(
                 request,
@@ -128,20 +128,30 @@ class Routing:
 
     def count(self, request: CreateRequest) -> Count:
         """How many input tokens the request has, for the model it names, if it does. Raises `RequestError`."""
-        known = self.resolve(request.model, request.dialect)[1].limits if request.model else UNKNOWN
-        return count(self.prompt(request), known)
+        prompt = self.prompt(request)
+        if not request.model:
+            return count(prompt, UNKNOWN, request.body)
+        route, target = self.resolve(request.model, request.dialect)
+        return count(prompt, target.limits, _body_sent(request, route, target))
 
-    def _check_fit(self, request: CreateRequest, target: Target, text: int) -> None:
+    def _check_fit(self, request: CreateRequest, route: Route, target: Target, text: int) -> None:
         """Raises `RequestError` ``context_length_exceeded`` for a request that cannot fit the model's context."""
-        if not may_exceed(text, target.limits):
+        size = len(request.raw)  # as many bytes as there is text, or more, except in a conversation that goes on
+        if not may_exceed(size if size > text else text, target.limits):
             return
         try:
             prompt = self.prompt(request)
         except RequestError:  # a provider of the same dialect may know better
             return
-        error = refusal(prompt, target.limits)
+        error = refusal(prompt, target.limits, _body_sent(request, route, target))
         if error is not None:
             raise error
+
+
+def _body_sent(request: CreateRequest, route: Route, target: Target) -> dict[str, Any] | None:
+    """The body, unless the provider gets only what a `Prompt` has a place for, and the rest is dropped."""
+    dropped = route.on_unsupported == "drop" and target.dialect.name != request.dialect
+    return None if dropped else request.body
 
 
 def asks_for_stream(request: CreateRequest, route: Route, target: Target) -> bool:

@@ -18,7 +18,7 @@ LAYERS: Final = {
     "values": "__init__ compiled events request prompt errors ids section policies config places",
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery endings positions tally reading recovery seam configfile models "
-    "context tokens merkle receipt receipts links dialects governance",
+    "context leftover tokens merkle receipt receipts links dialects governance",
     # Sockets, files, tasks, time.
     "shell": "clock journal log hub reader sinks connection upstream fetch brake producer guard screening desk "
     "finish judges governor reviews disconnects audit webhooks restart stores telemetry api",

@@ -173,9 +173,20 @@ class TestWithTheVocabulary:
         assert (counted.exact, counted.method) == (False, "o200k_base, not the model's own")
         assert counted.least == 100
 
-    def test_tools_are_an_estimate_and_never_refused_for(self) -> None:
-        tool = Tool("f", "word " * 1000)
-        given = Prompt((Message(Role.USER, (Text("Hi"),)),), tools=(tool,))
+    def test_of_tools_what_every_provider_gives_the_model_is_enough_to_refuse(self) -> None:
+        schema = {"type": "object", "properties": {"city": {"type": "string", "description": "word " * 60}}}
+        given = Prompt((Message(Role.USER, (Text("Hi"),)),), tools=(Tool("f", "word " * 60, schema),))
+        assert refusal(given, Limits("m", context_tokens=124, encoding="o200k_base")) is None
+        error = refusal(given, EXACT)
+        assert error is not None
+        counted = count(given, EXACT)
+        assert counted.least == 1 + 61 + 61 + 1, "the text, two descriptions and a name"
+        assert error.message == (
+            f"The request has about {counted.tokens}, at least 124 tokens (o200k_base); the model takes 100."
+        )
+
+    def test_form_of_a_schema_is_an_estimate_and_never_refused_for(self) -> None:
+        given = Prompt((Message(Role.USER, (Text("Hi"),)),), tools=(Tool("f", "", {"enum": ["word"] * 1000}),))
         assert count(given, EXACT).tokens > 1000
         assert refusal(given, EXACT) is None
 

@@ -22,6 +22,8 @@ MODELS_TIMEOUT_S: Final = 3.0
 """A provider that does not list its models by then is left out of the answer."""
 MODELS_TTL_S: Final = 60.0
 MODELS_BYTES_MAX: Final = 4 * 1024 * 1024
+GEMINI_PREFIXES: Final = ("/v1beta/", "/v1alpha/")
+"""Versions of Google's API that nobody else has; its methods are the same in all, ``/v1`` included."""
 _GLOB: Final = frozenset("*?[")
 _JSON: Final = (("content-type", "application/json"),)
 
@@ -29,7 +31,7 @@ _JSON: Final = (("content-type", "application/json"),)
 def client_dialect(exchange: Exchange) -> str:
     """Name of the dialect whose SDK sent this request, on a path that several of them use."""
     if (
-        exchange.path.startswith("/v1beta/")
+        exchange.path.startswith(GEMINI_PREFIXES)
         or exchange.header(b"x-goog-api-key")
         or exchange.header(b"x-goog-api-client")
     ):
@@ -47,7 +49,7 @@ class Models:
         self._listed: dict[str, tuple[float, list[str]]] = {}
 
     async def show_all(self, exchange: Exchange) -> None:
-        """``GET /v1/models`` and ``/v1beta/models``."""
+        """``GET /v1/models``, ``/v1beta/models`` and ``/v1alpha/models``."""
         query, owners = exchange.query(), await self._names()
         names = sorted(owners)
         match client_dialect(exchange):
@@ -65,7 +67,7 @@ class Models:
         await exchange.answer(200, _JSON, msgspec.json.encode(listed))
 
     async def show(self, exchange: Exchange, name: str) -> None:
-        """``GET /v1/models/{model}`` and ``/v1beta/models/{model}``."""
+        """``GET /v1/models/{model}``, the same below ``/v1beta`` and ``/v1alpha``."""
         _, target = self._gateway.routing.resolve(name)
         match client_dialect(exchange):
             case "gemini":

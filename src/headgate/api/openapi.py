@@ -58,13 +58,18 @@ SAID: Final[Mapping[tuple[str, str], Said]] = {
     ("POST", "/v1/messages/count_tokens"): Said("countMessageTokens", "Count tokens", "anthropic-messages"),
     ("GET", "/v1/models"): Said("listModels", "The models that can be asked for", parameters=_MODELS),
     ("GET", "/v1beta/models"): Said("listGeminiModels", "The models that can be asked for", parameters=_MODELS[3:]),
+    ("GET", "/v1alpha/models"): Said("listAlphaModels", "The models that can be asked for", parameters=_MODELS[3:]),
     ("GET", "/v1/models/{id}"): _MODEL,
     ("GET", "/v1beta/models/{id}"): _MODEL._replace(id="showGeminiModel"),
+    ("GET", "/v1alpha/models/{id}"): _MODEL._replace(id="showAlphaModel"),
     ("POST", "/v1/models/{id}"): Said(
         "actOnModel", "Gemini's methods: `{id}` is `<model>:<method>`", "gemini", _BOTH, (*_CREATED, "alt")
     ),
     ("POST", "/v1beta/models/{id}"): Said(
         "actOnGeminiModel", "Gemini's methods: `{id}` is `<model>:<method>`", "gemini", _BOTH, (*_CREATED, "alt")
+    ),
+    ("POST", "/v1alpha/models/{id}"): Said(
+        "actOnAlphaModel", "Gemini's methods: `{id}` is `<model>:<method>`", "gemini", _BOTH, (*_CREATED, "alt")
     ),
     ("GET", "/v1/responses/{id}"): Said(
         "showResponse",

@@ -1,6 +1,7 @@
 """An object of a client's body while it is read: what is taken out of it is placed, what is left is named.
 
-Null, ``""``, ``[]`` and ``{}`` ask for nothing, so a field that holds one of them is never left over.
+Null, ``""``, ``[]`` and ``{}`` ask for nothing, so a field that holds one of them is never left over. False and 0 are
+values like others. The few fields that an empty object switches on are taken and named by the dialect that has them.
 """
 
 from __future__ import annotations

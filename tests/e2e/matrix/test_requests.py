@@ -111,6 +111,7 @@ def test_wrong_key_is_an_authentication_error_and_the_right_one_is_served(
         ("/v1/responses", ("error", "code")),
         ("/v1/messages", ("error", "type")),
         ("/v1beta/models/gemini/sim:generateContent", ("error", "status")),
+        ("/v1alpha/models/gemini/sim:generateContent", ("error", "status")),
     ],
 )
 def test_no_key_at_all_is_refused_in_the_words_of_the_path(

@@ -198,6 +198,8 @@ def test_every_parameter_has_a_field() -> None:
         ({"audio": {"voice": "a", "format": "mp3"}}, "audio"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {"search_context_size": "low"}}, "web_search_options"),
+        ({"web_search_options": {}}, "web_search_options"),
+        ({"search_parameters": {}}, "search_parameters"),
         ({"prompt_cache_key": "k"}, "prompt_cache_key"),
         ({"store": True}, "store"),
         ({"min_p": 0}, "min_p"),

@@ -27,6 +27,8 @@ _NEUTRAL: Final[dict[str, Any]] = {
     "presence_penalty": 0,
 }
 """Values that ask for what everybody gives."""
+_SWITCHES: Final = ("web_search_options", "search_parameters")
+"""What these ask for is asked for by an empty object too: OpenAI's search of the web, and xAI's."""
 _PLACES: Final = {
     "choices": "n",
     "format": "response_format",
@@ -77,6 +79,9 @@ def read_prompt(request: CreateRequest) -> Prompt:
         service_tier=body.text("service_tier"),
         places=places,
     )
+    for field in _SWITCHES:
+        if body.take(field) is not None:
+            body.leave(field)
     body.end()
     return msgspec.structs.replace(prompt, unplaced=tuple(unplaced))
 
