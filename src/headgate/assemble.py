@@ -48,6 +48,7 @@ class PartFold:
         "extras",
         "generated",
         "kind",
+        "retracted",
         "started",
         "tool_extra",
     )
@@ -59,6 +60,8 @@ class PartFold:
         """What came with its events, in order; `tool_extra` and `ChoiceFold.message_extra` are the same, accumulated."""
         self.tool_extra: dict[str, Any] = {}
         self.done = False
+        self.retracted = False
+        """Something was taken back from it, so that no text says nothing of what the provider said."""
         self.generated = 0
         """The newest `Marks.generated`; 0 for a part that nothing governs."""
         self._pieces: list[tuple[int, str]] = []
@@ -85,6 +88,7 @@ class PartFold:
 
     def retract(self, from_char: int, at_seq: int, replacement: str) -> None:
         """End the text at code point `from_char`, and put `replacement` there."""
+        self.retracted = True
         kept, length = [], 0
         for seq, text in self._pieces:
             stays = text[: max(0, from_char - length)]

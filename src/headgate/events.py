@@ -141,7 +141,8 @@ class AttemptStarted(Event, frozen=True, tag=2):
     model: str
     """The model name sent upstream."""
     dropped: tuple[str, ...] = ()
-    """Paths in the client's request that this provider has no word for and that were left out, as the route allows."""
+    """Paths in the client's request that were left out: this provider has no word for them, and the route allows that, or
+    it would refuse them."""
 
 
 class AttemptDescribed(Event, frozen=True, tag=3):

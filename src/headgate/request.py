@@ -49,4 +49,5 @@ class UpstreamRequest(msgspec.Struct, frozen=True):
     """What the provider was asked for."""
     headers: tuple[tuple[str, str], ...] = ()
     dropped: tuple[str, ...] = ()
-    """Paths in the client's body that were left out, as the route allows (``on_unsupported = "drop"``)."""
+    """Paths in the client's body that were left out, as the route allows (``on_unsupported = "drop"``), or because the
+    provider would refuse them in this request."""

@@ -183,12 +183,14 @@ def test_fields_of_another_dialect_are_not_shown() -> None:
         dialect="anthropic-messages",
     )
     call = {"id": "i", "type": "function", "function": {"name": "f", "arguments": ""}}
+    nothing = {"index": 0, "function": {"arguments": "{}"}}
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
     shown = chunks(events, include_usage=True)
     assert [chunk["choices"] for chunk in shown[:-1]] == [
         [{"index": 0, "delta": {"role": "assistant", "content": None}, "finish_reason": None}],
         [{"index": 0, "delta": {"reasoning_content": "r"}, "finish_reason": None}],
         [{"index": 0, "delta": {"tool_calls": [{"index": 0} | call]}, "finish_reason": None}],
+        [{"index": 0, "delta": {"tool_calls": [nothing]}, "finish_reason": None}],
         [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}],
         [],
     ]
@@ -199,7 +201,7 @@ def test_fields_of_another_dialect_are_not_shown() -> None:
         "content": None,
         "refusal": None,
         "reasoning_content": "r",
-        "tool_calls": [call],
+        "tool_calls": [call | {"function": {"name": "f", "arguments": "{}"}}],
     }
     answer = whole(events)
     assert answer["choices"] == [{"index": 0, "message": message, "finish_reason": "tool_calls"}]

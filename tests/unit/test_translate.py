@@ -88,3 +88,105 @@ def test_thousands_of_fields_make_neither_a_long_error_nor_a_long_event() -> Non
     dropped = translated("openai-chat", "gemini", fields, may_drop=True).dropped
     assert len(dropped) == NAMED_MAX + 1
     assert dropped[-1] == "... and 980 more"
+
+
+THOUGHT: Final[dict[str, tuple[dict[str, Any], tuple[str, ...]]]] = {
+    "gemini": (
+        {
+            "contents": [
+                {"role": "user", "parts": [{"text": "Hello"}]},
+                {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+                {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"a": 1}}}]},
+            ],
+            "generationConfig": {"thinkingConfig": {"thinkingBudget": 2048, "includeThoughts": True}},
+        },
+        ("generationConfig.thinkingConfig.thinkingBudget", "generationConfig.thinkingConfig.includeThoughts"),
+    ),
+    "anthropic-messages": (
+        {
+            "messages": [
+                USER,
+                {
+                    "role": "assistant",
+                    "content": [
+                        {"type": "thinking", "thinking": "hm", "signature": ""},
+                        {"type": "tool_use", "id": "a", "name": "f", "input": {}},
+                    ],
+                },
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "1"}]},
+            ],
+            "thinking": {"type": "enabled", "budget_tokens": 2048},
+        },
+        ("thinking",),
+    ),
+}
+
+
+@pytest.mark.parametrize("may_drop", [False, True])
+@pytest.mark.parametrize("client", THOUGHT)
+def test_thinking_that_anthropic_would_refuse_is_left_out_by_name_and_never_refused(
+    client: str, may_drop: bool
+) -> None:
+    fields, named = THOUGHT[client]
+    sent = translated(client, "anthropic-messages", fields, may_drop=may_drop)
+    assert "thinking" not in body_of(sent)
+    assert sent.dropped == named
+
+
+SILENT: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "openai-responses": (
+        {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
+        "input[0].content[0]",
+    ),
+    "gemini": (
+        {"contents": [{"role": "user", "parts": [{"fileData": {"fileUri": "files/1", "mimeType": "video/mp4"}}]}]},
+        "contents[0].parts[0]",
+    ),
+    "openai-chat": (
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file_1"}}]}]},
+        "messages[0].content[0]",
+    ),
+}
+
+
+@pytest.mark.parametrize("client", SILENT)
+def test_message_of_nothing_but_what_has_no_counterpart_is_refused_by_that_name(client: str) -> None:
+    fields, named = SILENT[client]
+    with pytest.raises(RequestError) as refused:
+        translated(client, "anthropic-messages", fields)
+    assert refused.value.code == "unsupported_field"
+    assert (refused.value.param or "").startswith(named)
+    for word in (f"'{named}", "'p'", "anthropic-messages"):
+        assert word in refused.value.message
+
+
+def test_message_that_says_nothing_once_its_fields_are_dropped_says_which_those_were() -> None:
+    fields, named = SILENT["openai-responses"]
+    with pytest.raises(RequestError, match="white space") as refused:
+        translated("openai-responses", "anthropic-messages", fields, may_drop=True)
+    assert refused.value.code == "invalid_request"
+    assert f"'{named}" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("client", "format", "field"),
+    [
+        ("openai-responses", {"type": "json_schema"}, "text.format.schema"),
+        ("openai-responses", {"type": "json_schema", "name": "n"}, "text.format.schema"),
+        ("openai-responses", {"type": "json_schema", "schema": {}}, "text.format.name"),
+        ("openai-chat", {"type": "json_schema", "json_schema": {}}, "response_format.json_schema.schema"),
+        ("openai-chat", {"type": "json_schema", "json_schema": {"name": "n"}}, "response_format.json_schema.schema"),
+        ("openai-chat", {"type": "json_schema", "json_schema": {"schema": {}}}, "response_format.json_schema.name"),
+    ],
+)
+@pytest.mark.parametrize("provider", LEAST)
+def test_schema_that_is_not_there_is_refused_and_not_made_any_json(
+    client: str, provider: str, format: dict[str, Any], field: str
+) -> None:
+    fields = {"response_format": format} if client == "openai-chat" else {"text": {"format": format}}
+    if provider == client:  # it refuses that itself
+        assert body_of(translated(client, provider, fields)).items() >= fields.items()
+        return
+    with pytest.raises(RequestError) as refused:
+        translated(client, provider, fields, may_drop=True)
+    assert (refused.value.code, refused.value.param) == ("invalid_request", field)

@@ -14,7 +14,7 @@ from headgate.assemble import Fold
 from headgate.delivery import farewell
 from headgate.dialects import ClientDialect
 from headgate.dialects.transport import NDJSON, Shape, sse
-from headgate.errors import CODES, RequestError, store_unavailable
+from headgate.errors import RequestError, store_unavailable
 from headgate.events import Terminal
 from headgate.gateway import Gateway
 from headgate.log import Log
@@ -216,9 +216,9 @@ def failed(dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: b
         headers.append(("retry-after", f"{terminal.retry_after_s:g}"))
     if generated:
         headers.append(("x-should-retry", "false"))
-    status = terminal.http_status or CODES[terminal.code].status
-    body = dialect.terminal_error(terminal, same_dialect=log.provider_dialect == dialect.name)
-    return Answer(status, headers, body)
+    same = log.provider_dialect == dialect.name
+    status = dialect.failure_status(terminal, same_dialect=same)
+    return Answer(status, headers, dialect.terminal_error(terminal, same_dialect=same))
 
 
 def _broken(exchange: Exchange) -> Exception:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A prompt in a provider's words, and what of it the provider's dialect has no words for: paths in the client's body."""
+    """A prompt in a provider's words, and what of it the provider's dialect has no words for: paths in the client's body.
+
+    What the dialect has a word for and would refuse in this very request is in the request's `dropped`: named, never refused.
+    """
 
     request: UpstreamRequest
     unsupported: tuple[str, ...] = ()
@@ -114,6 +117,10 @@ class ClientDialect(Dialect, Protocol):
 
         Whoever takes it for an answer finds no choice, no content and no reason for its end.
         """
+        ...
+
+    def failure_status(self, terminal: Terminal, *, same_dialect: bool) -> int:
+        """The HTTP status of an answer that failed before anything of it was sent. `same_dialect` as below."""
         ...
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:

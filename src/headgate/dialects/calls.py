@@ -12,11 +12,17 @@ from typing import Final
 
 import msgspec
 
+from headgate.assemble import PartFold
+from headgate.events import PartKind, Reason
 from headgate.ids import suffix
 from headgate.prompt import File, Image, Prompt, Text, ToolChoice, ToolMode, ToolResult
 
 ERROR: Final = "Error: "
 """What the text of a result that is an error begins with in dialects that have no field for that."""
+NO_ARGUMENTS: Final = "{}"
+"""What a call without arguments has in dialects whose arguments are text: their SDKs read it as JSON."""
+_WHOLE: Final = frozenset({Reason.STOP, Reason.TOOL_CALLS})
+"""Ends of a choice that cut nothing short."""
 _HEX_CHARS: Final = 24
 """Of a response's id in an id that we make up. OpenAI takes no id of more than 40 characters; these are the random ones."""
 _HASH_CHARS: Final = 8
@@ -27,6 +33,19 @@ _NOT_PLAIN: Final = re.compile(r"[^a-zA-Z0-9_-]")
 def made_up_call_id(response_id: str, choice: int, part: int) -> str:
     """The id of a call whose provider gave none."""
     return f"call_{suffix(response_id)[-_HEX_CHARS:]}_{choice}_{part}"
+
+
+def may_end_without(reason: Reason | None, *, is_last: bool) -> bool:
+    """Whether a call that is done and has no arguments was meant so, and not cut before their first character.
+
+    `reason` is None for a choice that has not ended; `is_last` says that no part of it began after the call.
+    """
+    return not is_last or reason in _WHOLE
+
+
+def is_silent(part: PartFold) -> bool:
+    """Whether a part is a call that is done, and never had any arguments."""
+    return part.kind is PartKind.TOOL_CALL and part.done and not part.retracted and not part.text
 
 
 def within(id: str, chars_max: int) -> str:

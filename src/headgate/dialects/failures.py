@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from headgate.dialects.fields import JSON_ERRORS, read_json
-from headgate.errors import Failure
+from headgate.errors import CODES, Failure
+from headgate.events import Terminal
 
 MESSAGE_CHARS_MAX: Final = 2000
 """Of a provider's message; longer ones are error pages."""
@@ -38,6 +39,11 @@ def failure_of_status(
         return Failure("upstream_rate_limited", message, retry_after_s=retry_after_s, detail=detail)
     http_status = 503 if status == 529 else status if status in _KEPT else 0  # 529: Anthropic is overloaded
     return Failure("upstream_error", message, http_status=http_status, retry_after_s=retry_after_s, detail=detail)
+
+
+def status_of(terminal: Terminal) -> int:
+    """The HTTP status of a failure, in so far as all dialects see it alike."""
+    return terminal.http_status or CODES.get(terminal.code, CODES["internal"]).status
 
 
 def error_body(body: bytes) -> Any:

@@ -33,21 +33,33 @@ def upstream_request(
         upstream = provider.write_request(request, model=model, stream=stream)
         return msgspec.structs.replace(upstream, headers=request.headers) if request.headers else upstream
     prompt = client.read_prompt(request)
-    written = provider.write_prompt(prompt, model=model, stream=stream)
+    try:
+        written = provider.write_prompt(prompt, model=model, stream=stream)
+    except RequestError as error:  # nothing may be left to say because of what has no place
+        if not prompt.unplaced:
+            raise
+        if not may_drop:
+            raise _refusal(prompt.unplaced, provider_name, provider.name) from None
+        message = f"{error.message} Left out before, as on_unsupported says: {_names(prompt.unplaced)}."
+        raise RequestError(error.code, message, param=error.param) from None
     unsupported = tuple(dict.fromkeys((*prompt.unplaced, *written.unsupported)))
     if unsupported and not may_drop:
         raise _refusal(unsupported, provider_name, provider.name)
-    if len(unsupported) > NAMED_MAX:
-        unsupported = (*unsupported[:NAMED_MAX], f"... and {len(unsupported) - NAMED_MAX} more")
-    return msgspec.structs.replace(written.request, dropped=unsupported) if unsupported else written.request
+    dropped = tuple(dict.fromkeys((*unsupported, *written.request.dropped)))
+    if len(dropped) > NAMED_MAX:
+        dropped = (*dropped[:NAMED_MAX], f"... and {len(dropped) - NAMED_MAX} more")
+    return msgspec.structs.replace(written.request, dropped=dropped) if dropped else written.request
 
 
 def _refusal(unsupported: tuple[str, ...], provider_name: str, dialect: str) -> RequestError:
-    names = ", ".join(f"'{path}'" for path in unsupported[:NAMED_MAX])
-    more = f" and {len(unsupported) - NAMED_MAX} more" if len(unsupported) > NAMED_MAX else ""
     return RequestError(
         "unsupported_field",
-        f"The provider '{provider_name}' ({dialect}) has no counterpart for {names}{more}. "
+        f"The provider '{provider_name}' ({dialect}) has no counterpart for {_names(unsupported)}. "
         'Leave it out, ask for a model of another provider, or set on_unsupported = "drop" on the route.',
         param=unsupported[0],
     )
+
+
+def _names(paths: tuple[str, ...]) -> str:
+    names = ", ".join(f"'{path}'" for path in paths[:NAMED_MAX])
+    return f"{names} and {len(paths) - NAMED_MAX} more" if len(paths) > NAMED_MAX else names

@@ -124,6 +124,9 @@ DIFFERENT: Final[Mapping[str, Mapping[str, tuple[Outcome, Outcome]]]] = {
 }
 """Where a dialect has another end for the same fault."""
 
+OVERLOADED: Final = ("529", "overloaded")
+"""Clients of Anthropic's dialect have a status of their own for these."""
+
 SILENCES: Final = ("hang", "stall", "stall-comments", "no-done-open")
 """Only a timeout ends these. They are asked on a route with short ones, when the machine has nothing else to do."""
 
@@ -140,9 +143,12 @@ def name_of(fault: str) -> Name:
     return name
 
 
-def outcome(provider: str, fault: str, *, stream: bool) -> Outcome:
+def outcome(provider: str, fault: str, *, stream: bool, client: str) -> Outcome:
     found = {**EVERYWHERE, **QUIRKS, **DIFFERENT[provider]}[fault]
-    return found[0 if stream else 1]
+    expected = found[0 if stream else 1]
+    if expected.status == 503 and fault in OVERLOADED and client == provider == "anthropic-messages":
+        return expected._replace(status=529)
+    return expected
 
 
 FINISHES: Final[Mapping[str, Mapping[str, set[str]]]] = {
@@ -191,6 +197,7 @@ KINDS: Final[Mapping[str, Mapping[int, str]]] = {
         **_OPENAI,
         503: "ServiceUnavailableError",
         504: "GatewayTimeoutError",
+        529: "OverloadedError",
         0: "APIStatusError",
     },
     "python gemini": {
@@ -204,6 +211,7 @@ KINDS: Final[Mapping[str, Mapping[int, str]]] = {
         **_OPENAI,
         503: "ServiceUnavailableError",
         504: "GatewayTimeoutError",
+        529: "OverloadedError",
         0: "APIError",
     },
     "node gemini": dict.fromkeys((0, 400, 401, 403, 404, 409, 429, 502, 503, 504), "ApiError"),

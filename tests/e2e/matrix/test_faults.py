@@ -110,7 +110,7 @@ def test_two_languages_together_ask_everything() -> None:
 def test_fault_ends_as_the_oracle_says(asked: dict[Case, Seen], language: str) -> None:
     wrong = {}
     for case, seen in asked.items():
-        expected = outcome(case.provider, case.fault, stream=case.stream)
+        expected = outcome(case.provider, case.fault, stream=case.stream, client=case.client)
         if found := complaint(case.job(language), seen, expected):
             wrong[case.shape, case.fault] = found
     assert not wrong
@@ -126,7 +126,7 @@ def test_answer_that_is_shown_as_complete_is_the_whole_answer(
     for case, seen in asked.items():
         whole = answers[case._replace(fault="", stream=False)]
         assert whole.text or whole.calls
-        if outcome(case.provider, case.fault, stream=case.stream).terminal != "completed":
+        if outcome(case.provider, case.fault, stream=case.stream, client=case.client).terminal != "completed":
             continue
         thought = case.fault in RETHOUGHT or seen.reasoning == whole.reasoning
         if seen.text != whole.text or called(seen) != called(whole) or not thought:
@@ -146,7 +146,7 @@ def called(seen: Seen) -> list[tuple[str, object]]:
 def test_log_ends_as_the_oracle_says(asked: dict[Case, Seen], plain: httpx.Client) -> None:
     wrong = {}
     for case, seen in asked.items():
-        expected = outcome(case.provider, case.fault, stream=case.stream)
+        expected = outcome(case.provider, case.fault, stream=case.stream, client=case.client)
         if not seen.response_id:  # some SDKs hide the headers of errors
             assert expected.terminal == "failed"
             continue

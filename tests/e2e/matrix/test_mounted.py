@@ -31,7 +31,7 @@ def test_faults_end_as_the_oracle_says(
     ]
     wrong = {}
     for (p, fault, stream), job, seen in zip(asked, jobs, desk.ask(crossing_mounted.url, jobs), strict=True):
-        if found := complaint(job, seen, outcome(p, fault, stream=stream)):
+        if found := complaint(job, seen, outcome(p, fault, stream=stream, client=client)):
             wrong[str(job)] = found
     assert not wrong
 

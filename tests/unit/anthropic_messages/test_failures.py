@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from headgate.dialects import client_dialects
 from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
+from headgate.endings import Ending, closing
 from headgate.errors import CODES, Failure, RequestError
 from headgate.events import Status, Terminal
 from tests.unit.anthropic_messages.wire import read_stream
@@ -121,3 +123,20 @@ def test_type_of_a_provider_of_the_same_dialect_is_passed_on_where_the_error_is_
     ):
         shown = json.loads(ANTHROPIC_MESSAGES.terminal_error(terminal, same_dialect=same))
         assert shown["error"]["type"] != "request_too_large"
+
+
+@pytest.mark.parametrize("body", [error("overloaded_error"), b"<html>"])
+def test_overload_keeps_its_status_for_clients_of_the_dialect_alone(body: Any) -> None:
+    terminal = closing(Ending(Status.FAILED, of_status(529, body)), sha256="", ended_at=1)
+    assert ANTHROPIC_MESSAGES.failure_status(terminal, same_dialect=True) == 529
+    assert ANTHROPIC_MESSAGES.failure_status(terminal, same_dialect=False) == 503
+    shown = json.loads(ANTHROPIC_MESSAGES.terminal_error(terminal, same_dialect=True))
+    assert shown["error"]["type"] == "overloaded_error"
+    others = [dialect for dialect in client_dialects().values() if dialect is not ANTHROPIC_MESSAGES]
+    assert {dialect.failure_status(terminal, same_dialect=False) for dialect in others} == {503}
+
+
+def test_gateway_that_is_busy_itself_is_not_taken_for_the_provider() -> None:
+    for failure in (of_status(503, b""), of_status(429, error("rate_limit_error")), of_status(500, error("api_error"))):
+        terminal = closing(Ending(Status.FAILED, failure), sha256="", ended_at=1)
+        assert ANTHROPIC_MESSAGES.failure_status(terminal, same_dialect=True) == failure.status

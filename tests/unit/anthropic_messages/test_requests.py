@@ -139,8 +139,9 @@ def test_budget_for_thinking_goes_with_the_thinking_that_is_taken_out(
             {"role": "user", "content": results},
         ],
     )
-    sent = json.loads(ANTHROPIC_MESSAGES.write_request(request, model="m", stream=False).body)
-    assert ("thinking" in sent) is thinks
+    upstream = ANTHROPIC_MESSAGES.write_request(request, model="m", stream=False)
+    assert ("thinking" in json.loads(upstream.body)) is thinks
+    assert upstream.dropped == (() if thinks else ("thinking",))
     assert "thinking" in request.body, "the client's request must stay as it was"
 
 

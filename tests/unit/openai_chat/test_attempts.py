@@ -68,13 +68,16 @@ def test_part_of_another_dialects_own_kind_is_not_shown(dialect: str) -> None:
         PartDone(0, 1),
         *other(2),
         PartStarted(0, 3, PartKind.TOOL_CALL, "c", "f"),
+        Delta(0, 3, "{}"),
         PartDone(0, 3),
         ChoiceDone(0, Reason.TOOL_CALLS),
         Terminal(Status.COMPLETED),
     ]
     shown = [chunk["choices"][0]["delta"] for chunk in chunks(*log)[:-1]]
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}
-    assert shown == [{"role": "assistant", "content": ""}, {"content": "Hi"}, {"tool_calls": [call]}, {}]
+    arguments = {"index": 0, "function": {"arguments": "{}"}}
+    calls = [{"tool_calls": [call]}, {"tool_calls": [arguments]}]
+    assert shown == [{"role": "assistant", "content": ""}, {"content": "Hi"}, *calls, {}]
     if dialect != "openai-chat":
         message = json.loads(OPENAI_CHAT.whole(fold(*log)))["choices"][0]["message"]
         assert message.keys() == {"role", "content", "refusal", "tool_calls"}

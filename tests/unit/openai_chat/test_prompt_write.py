@@ -66,6 +66,10 @@ def test_stream_always_asks_for_usage() -> None:
             "thinking.budget_tokens",
         ),
         (Prompt(HI, effort=Effort(shown=True), places={"effort": "thinking"}), "thinking"),
+        (
+            Prompt(HI, effort=Effort("low", shown=False), places={"effort.shown": "thinking.display"}),
+            "thinking.display",
+        ),
         (Prompt(HI, effort=Effort("extreme"), places={"effort": "output_config.effort"}), "output_config.effort"),
         (Prompt(HI, verbosity="chatty"), "verbosity"),
         (Prompt(HI, service_tier="warp"), "service_tier"),

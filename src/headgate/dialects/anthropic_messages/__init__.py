@@ -73,6 +73,9 @@ class AnthropicMessages:
     def pending(self, started: ResponseStarted) -> bytes:
         return whole.pending(started)
 
+    def failure_status(self, terminal: Terminal, *, same_dialect: bool) -> int:
+        return failures.failure_status(terminal, same_dialect=same_dialect)
+
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return failures.terminal_error(terminal, same_dialect=same_dialect)
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from headgate.dialects.compact import compact_json
-from headgate.dialects.failures import MESSAGE_CHARS_MAX, PASSED_ON, error_body, failure_of_status, words
-from headgate.errors import CODES, Failure
+from headgate.dialects.failures import MESSAGE_CHARS_MAX, PASSED_ON, error_body, failure_of_status, status_of, words
+from headgate.errors import Failure
 from headgate.events import Terminal
 
 _TYPE_OF_STATUS: Final = {
@@ -26,6 +26,9 @@ _TYPE_OF_STATUS: Final = {
 }
 """Other 4xx are ``invalid_request_error``, other 5xx ``api_error``."""
 _STATUS_OF_TYPE: Final = {"overloaded_error": 503, "timeout_error": 504}
+_OVERLOADED: Final = {"type": "overloaded_error"}
+_OVERLOADED_STATUS: Final = 529
+"""Anthropic's own; to clients of other dialects it is 503."""
 _AUTH: Final = frozenset({"authentication_error", "permission_error", "billing_error"})
 
 
@@ -37,9 +40,14 @@ def error_object(message: str, *, status: int, detail: dict[str, Any] | None = N
 
 def terminal_error(terminal: Terminal, *, same_dialect: bool) -> bytes:
     """The error object of a log that failed, was cancelled or expired."""
-    code = CODES.get(terminal.code, CODES["internal"])
     detail = terminal.detail if same_dialect and terminal.code in PASSED_ON else None
-    return error_object(terminal.message, status=terminal.http_status or code.status, detail=detail)
+    return error_object(terminal.message, status=status_of(terminal), detail=detail)
+
+
+def failure_status(terminal: Terminal, *, same_dialect: bool) -> int:
+    """Its HTTP status. That a provider of this dialect is overloaded is said as the provider says it: SDKs know the word."""
+    overloaded = terminal.code == "upstream_error" and terminal.detail == _OVERLOADED
+    return _OVERLOADED_STATUS if same_dialect and overloaded else status_of(terminal)
 
 
 def failure_in_band(value: Any) -> Failure:
@@ -56,6 +64,8 @@ def failure_in_band(value: Any) -> Failure:
 def read_failure(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """The failure that an HTTP error answer stands for (PROTOCOL.md section 3)."""
     message, detail = _error_of(error_body(body))
+    if status == _OVERLOADED_STATUS:
+        detail = _OVERLOADED
     return failure_of_status(status, headers, message=message, detail=detail)
 
 

@@ -51,11 +51,14 @@ def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
     if prompt.choices != 1:
         unsupported.append(prompt.place("choices"))
     body |= _tools(prompt, unsupported) | _words(prompt, unsupported) | _output_config(prompt, unsupported)
+    left_out: list[str] = []
     if wants_thinking_back(messages, body.get("thinking")):
-        del body["thinking"]
+        shown = body.pop("thinking").get("display")
+        left_out = [_place(prompt, field) for field in ("effort.budget_tokens", *(["effort.shown"] if shown else []))]
     if stream:
         body["stream"] = True
-    return Written(UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream), tuple(unsupported))
+    request = UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream, dropped=tuple(left_out))
+    return Written(request, tuple(unsupported))
 
 
 def _output_tokens(prompt: Prompt) -> int:

@@ -145,13 +145,15 @@ def write_request(request: CreateRequest, *, model: str, stream: bool) -> Upstre
     given = [(message, _without_foreign_thinking(message)) for message in body["messages"]]
     body["messages"] = [message for before, message in given if message is before or message["content"]]
     changed = any(message is not before for before, message in given[-2:])
+    dropped: tuple[str, ...] = ()
     if changed and wants_thinking_back(body["messages"], body.get("thinking")):
         del body["thinking"]
+        dropped = ("thinking",)
     if stream:
         body["stream"] = True
     else:
         body.pop("stream", None)
-    return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream)
+    return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream, dropped=dropped)
 
 
 def wants_thinking_back(messages: list[dict[str, Any]], thinking: Any) -> bool:

@@ -24,6 +24,7 @@ from collections.abc import Mapping
 
 from headgate.assemble import Fold
 from headgate.dialects import Written
+from headgate.dialects.failures import status_of
 from headgate.dialects.gemini import decode, encode, failures, objects, prompt_read, prompt_write, whole
 from headgate.dialects.gemini import request as requests
 from headgate.errors import Failure, RequestError
@@ -70,6 +71,9 @@ class Gemini:
 
     def pending(self, started: ResponseStarted) -> bytes:
         return whole.pending(started)
+
+    def failure_status(self, terminal: Terminal, *, same_dialect: bool) -> int:
+        return status_of(terminal)
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return failures.terminal_error(terminal, same_dialect=same_dialect)

@@ -22,6 +22,7 @@ from collections.abc import Mapping
 
 from headgate.assemble import Fold
 from headgate.dialects import Written
+from headgate.dialects.failures import status_of
 from headgate.dialects.openai_chat import decode, encode, failures, objects, whole
 from headgate.dialects.openai_chat.prompt_read import read_prompt
 from headgate.dialects.openai_chat.prompt_write import write_prompt
@@ -63,6 +64,9 @@ class OpenAIChat:
 
     def pending(self, started: ResponseStarted) -> bytes:
         return whole.pending(started)
+
+    def failure_status(self, terminal: Terminal, *, same_dialect: bool) -> int:
+        return status_of(terminal)
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return objects.terminal_error(terminal, same_dialect=same_dialect)

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from headgate.dialects.calls import made_up_call_id
+from headgate.dialects.calls import NO_ARGUMENTS, made_up_call_id, may_end_without
 from headgate.dialects.compact import compact_json, compact_text
 from headgate.dialects.openai_chat.objects import (
     NAME,
@@ -29,6 +29,7 @@ from headgate.events import (
     Delta,
     Extra,
     Opaque,
+    PartDone,
     PartKind,
     PartStarted,
     ResponseStarted,
@@ -49,12 +50,14 @@ _encode: Final = msgspec.json.Encoder().encode
 class _Part:
     """What the encoder keeps of a part: where its text goes, and the frame around it."""
 
-    __slots__ = ("field", "head", "is_custom", "tail", "tool_index")
+    __slots__ = ("done", "field", "head", "is_custom", "said", "tail", "tool_index")
 
     def __init__(self, *, field: str = "", tool_index: int = -1, is_custom: bool = False) -> None:
         self.field = field
         self.tool_index = tool_index
         self.is_custom = is_custom
+        self.done = False
+        self.said = False  # it had text, or something was taken back from it
         self.head = b""  # filled lazily; dropped when what stands in every frame changes
         self.tail = b""
 
@@ -108,7 +111,10 @@ class StreamEncoder:
     def _text(self, seq: int, choice: int, part: _Part, text: str) -> bytes:
         if not part.head:
             frame = self._chunk([{"index": choice, "delta": part.delta(_MARK), "finish_reason": None}])
-            part.head, _, part.tail = frame.rpartition(_encode(_MARK))
+            head, _, tail = frame.rpartition(_encode(_MARK))
+            if not text:
+                return b"id: %d\n%b%b%b" % (seq, head, compact_text(text), tail)
+            part.head, part.tail, part.said = head, tail, True
         return b"id: %d\n%b%b%b" % (seq, part.head, compact_text(text), part.tail)
 
     def _rare(self, seq: int, event: AnyEvent) -> bytes:
@@ -127,9 +133,15 @@ class StreamEncoder:
                 self._done[event.choice] = event
             case Usage():
                 self._usage = event
-            case Retracted() if event.replacement:
+            case PartDone():
                 part = self._parts[event.choice, event.part]
-                return b"" if part is None else self._text(seq, event.choice, part, event.replacement)
+                if part is not None:
+                    part.done = True
+            case Retracted():
+                part = self._parts[event.choice, event.part]
+                if part is not None:
+                    part.said = True
+                    return self._text(seq, event.choice, part, event.replacement) if event.replacement else b""
             case Terminal():
                 return self._terminal(seq, event)
             case _:
@@ -207,12 +219,25 @@ class StreamEncoder:
         frames = []
         for index in range(self._choices):
             done = self._done.get(index)
+            if not self._same:
+                frames.append(self._without_arguments(index, done))
             extra = done.extra if done is not None and self._same else None
             word = finish_word(done, event.status, same_dialect=self._same)
             frames.append(self._choice_chunk(index, (extra.delta if extra else None) or {}, extra, word))
         if self._include_usage and self._usage is not None:
             frames.append(self._chunk([], {"usage": usage_object(self._usage, same_dialect=self._same)}))
         frames.append(b"id: %d\ndata: [DONE]\n\n" % seq)
+        return b"".join(frames)
+
+    def _without_arguments(self, choice: int, done: ChoiceDone | None) -> bytes:
+        """What calls of a choice have in place of arguments that never came. Known at the end: they may have been cut."""
+        reason = done.reason if done is not None else None
+        frames = []
+        for (of, number), part in self._parts.items():
+            if of != choice or part is None or part.tool_index < 0 or part.said or not part.done:
+                continue
+            if may_end_without(reason, is_last=(choice, number + 1) not in self._parts):
+                frames.append(self._choice_chunk(choice, part.delta(NO_ARGUMENTS), None, None))
         return b"".join(frames)
 
     def _frame(self, seq: int, choice: int, delta: dict[str, Any], extra: Extra | None = None) -> bytes:

@@ -221,8 +221,8 @@ def _function(fields: dict[str, Any], unknown: dict[str, Any]) -> tuple[str, str
     else:
         function = typed(function or {}, dict, "a tool call's function")
         _keep("function", kept(function, _FUNCTION_FIELDS), unknown)
-    arguments = function.get("arguments") or ""
+    arguments = function.get("arguments")
     if type(arguments) is dict:  # some servers give the parsed object in whole answers
         arguments = msgspec.json.encode(kept(arguments, frozenset()) or {}).decode()
     name = typed(function.get("name") or "", str, "a tool call's name")
-    return name, typed(arguments, str, "a tool call's arguments")
+    return name, typed(arguments or "", str, "a tool call's arguments")

@@ -197,8 +197,8 @@ def _format(body: Given) -> JsonFormat | None:
         case "json_schema":
             inner = given.object("json_schema")
             found = JsonFormat(
-                schema=inner.mapping("schema"),
-                name=inner.text("name"),
+                schema=_schema(inner),
+                name=inner.required_text("name"),
                 description=inner.text("description"),
                 strict=inner.flag("strict"),
             )
@@ -208,6 +208,14 @@ def _format(body: Given) -> JsonFormat | None:
             return None
     given.end()
     return found
+
+
+def _schema(given: Given) -> dict[str, Any]:
+    """Without one any JSON would do: another question than the client's."""
+    schema = given.mapping("schema")
+    if schema is None:
+        raise invalid(given.path("schema"), "an object")
+    return schema
 
 
 def _metadata(body: Given) -> dict[str, str] | None:

@@ -109,7 +109,7 @@ def _effort(prompt: Prompt, effort: Effort, body: dict[str, Any], unsupported: l
         unsupported.append(_place(prompt, "effort.level"))
     if effort.budget_tokens is not None and effort.budget_tokens > 0:
         unsupported.append(_place(prompt, "effort.budget_tokens"))
-    if effort.shown:
+    if effort.shown or (effort.shown is False and level != "none"):  # without thinking there is none to be seen
         unsupported.append(_place(prompt, "effort.shown"))
 
 

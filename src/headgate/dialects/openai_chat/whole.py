@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from headgate.assemble import ChoiceFold, Fold, PartFold
-from headgate.dialects.calls import made_up_call_id
+from headgate.assemble import ChoiceFold, Fold
+from headgate.dialects.calls import NO_ARGUMENTS, is_silent, made_up_call_id, may_end_without
 from headgate.dialects.compact import compact_json
 from headgate.dialects.openai_chat.objects import (
     NAME,
@@ -66,7 +66,7 @@ def _choice(fold: Fold, index: int, *, same: bool) -> dict[str, Any]:
             name = reasoning_name(part.started) if same else "reasoning_content"
             message[name] = message.get(name, "") + part.text
     calls = [
-        _call(fold.started.id, index, number, part, same=same)
+        _call(fold.started.id, index, number, choice, same=same)
         for number, part in enumerate(choice.parts)
         if part.kind is _TOOL_CALL
     ]
@@ -94,6 +94,11 @@ def _text(choice: ChoiceFold, kind: PartKind) -> str | None:
     return "".join(parts) if parts else None
 
 
-def _call(response_id: str, choice: int, number: int, part: PartFold, *, same: bool) -> dict[str, Any]:
-    tool_id = part.started.tool_id or made_up_call_id(response_id, choice, number)
-    return tool_call(tool_id, part.started.tool_name, part.text, part.tool_extra if same else {})
+def _call(response_id: str, index: int, number: int, choice: ChoiceFold, *, same: bool) -> dict[str, Any]:
+    part = choice.parts[number]
+    tool_id = part.started.tool_id or made_up_call_id(response_id, index, number)
+    arguments = part.text
+    if not same and is_silent(part):
+        reason = choice.done.reason if choice.done is not None else None
+        arguments = NO_ARGUMENTS if may_end_without(reason, is_last=number == len(choice.parts) - 1) else ""
+    return tool_call(tool_id, part.started.tool_name, arguments, part.tool_extra if same else {})

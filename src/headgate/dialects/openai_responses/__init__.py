@@ -24,6 +24,7 @@ from typing import Any
 from headgate.assemble import Fold
 from headgate.dialects import Written
 from headgate.dialects.compact import compact_json
+from headgate.dialects.failures import status_of
 from headgate.dialects.openai_chat import failures as openai_failures
 from headgate.dialects.openai_chat import objects as openai_objects
 from headgate.dialects.openai_responses import decode, encode, items, objects, output
@@ -82,6 +83,9 @@ class OpenAIResponses:
         fold = Fold()
         fold.feed(1, started)
         return compact_json(objects.response_fields(fold, cancelled="cancelled"))
+
+    def failure_status(self, terminal: Terminal, *, same_dialect: bool) -> int:
+        return status_of(terminal)
 
     def terminal_error(self, terminal: Terminal, *, same_dialect: bool) -> bytes:
         return openai_objects.terminal_error(terminal, same_dialect=same_dialect)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from headgate.assemble import Fold, PartFold
+from headgate.dialects.calls import NO_ARGUMENTS
 from headgate.dialects.compact import compact_json, compact_text
 from headgate.dialects.openai_responses.objects import response_fields
 from headgate.dialects.openai_responses.output import ITEM_ADDED, ITEM_DONE, NAME, Item, Output, Piece
@@ -199,7 +200,7 @@ class StreamEncoder:
         item, piece = line.item, line.piece
         unknown = (extra.response if extra and self._same else None) or {}
         made: list[_Made] = []
-        if line.words is not None:
+        if line.words is not None and not self._output.is_silent(item):
             done = f"{line.words.stem}.done"
             fields: dict[str, Any] = line.place() | {line.words.field: piece.part.text}
             if line.words.stem == "response.output_text":
@@ -216,7 +217,11 @@ class StreamEncoder:
         if not ended and self._output.may_be_cut(item):
             self._waiting[item.index] = unknown
             return []
-        return [(ITEM_DONE, {"output_index": item.index, "item": item.shown(ended=ended)} | unknown)]
+        made: list[_Made] = []
+        if self._output.is_silent(item):
+            self._output.settle(item)
+            made = _arguments(item)
+        return [*made, (ITEM_DONE, {"output_index": item.index, "item": item.shown(ended=ended)} | unknown)]
 
     def _released(self, *, ended: bool = False) -> list[_Made]:
         """Ends of items that need not wait any longer, in the order in which they came."""
@@ -284,3 +289,12 @@ class StreamEncoder:
                 id = b"id: %d\n" % seq if at == last and seq else b""
                 frames.append(b"%bevent: %b\ndata: %b\n\n" % (id, kind.encode(), data))
         return b"".join(frames)
+
+
+def _arguments(item: Item) -> list[_Made]:
+    """Those of a call that said none: what stands for them, unless the call was cut."""
+    place: dict[str, Any] = {"item_id": item.id, "output_index": item.index}
+    stem = _WORDS[PartKind.TOOL_CALL, ""].stem
+    arguments = NO_ARGUMENTS if item.without_arguments else ""
+    made: list[_Made] = [(f"{stem}.delta", place | {"delta": arguments})] if arguments else []
+    return [*made, (f"{stem}.done", place | {"arguments": arguments})]

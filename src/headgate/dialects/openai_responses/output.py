@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from headgate.assemble import ChoiceFold, PartFold
-from headgate.dialects.calls import made_up_call_id
+from headgate.dialects.calls import NO_ARGUMENTS, is_silent, made_up_call_id, may_end_without
 from headgate.dialects.fields import JSON_ERRORS, read_json
 from headgate.events import PartKind, Reason
 from headgate.ids import suffix
@@ -71,7 +71,19 @@ class Piece:
 class Item:
     """One output item. `fields` is what a provider of this dialect said of it; `announced` says that it also says its end."""
 
-    __slots__ = ("_has_json", "announced", "call_id", "cut", "ended", "fields", "id", "index", "kind", "pieces")
+    __slots__ = (
+        "_has_json",
+        "announced",
+        "call_id",
+        "cut",
+        "ended",
+        "fields",
+        "id",
+        "index",
+        "kind",
+        "pieces",
+        "without_arguments",
+    )
 
     def __init__(self, index: int, kind: str, id: str, fields: dict[str, Any], *, announced: bool) -> None:
         given = fields.get("id")
@@ -84,6 +96,8 @@ class Item:
         self.ended = False
         self.cut = False
         """The end of the answer cut it short; see `Output.end`."""
+        self.without_arguments = False
+        """A call that was meant to have none; see `Output.settle`."""
         self.pieces: list[Piece] = []
         self._has_json: bool | None = None
 
@@ -130,7 +144,11 @@ class Item:
             )
         started, text = self.pieces[0].part.started, self.pieces[0].part.text
         field = "input" if self.kind == "custom_tool_call" else "arguments"
-        return {"call_id": self.call_id, "name": started.tool_name, field: text}
+        return {
+            "call_id": self.call_id,
+            "name": started.tool_name,
+            field: NO_ARGUMENTS if self.without_arguments else text,
+        }
 
     def _held(self, at: str) -> list[dict[str, Any]]:
         pieces = sorted([piece for piece in self.pieces if piece.at == at], key=lambda piece: piece.index)
@@ -150,6 +168,7 @@ class Output:
         self._items: dict[int, Item] = {}
         self._next = 0
         self._pieces: dict[tuple[int, str, int], Piece] = {}
+        self._reason: Reason | None = None
 
     def may_be_cut(self, item: Item) -> bool:
         """Whether the item, closed as it is, is incomplete if the answer is cut short now.
@@ -165,8 +184,19 @@ class Output:
 
     def end(self, reason: Reason) -> None:
         """The choice ended; nothing follows."""
+        self._reason = reason
         for item in self._items.values():
             item.cut = reason in CUTTING and item.closed and self.may_be_cut(item)
+
+    def is_silent(self, item: Item) -> bool:
+        """Whether the item is a call that is done and never had arguments, from a provider of another dialect."""
+        return not self.same_dialect and item.kind == "function_call" and is_silent(item.pieces[0].part)
+
+    def settle(self, item: Item) -> None:
+        """Nothing of the item is to come: decide whether a call without arguments was meant so."""
+        item.without_arguments = self.is_silent(item) and may_end_without(
+            self._reason, is_last=item.index == self._next - 1
+        )
 
     def in_order(self) -> list[Item]:
         return [self._items[index] for index in sorted(self._items)]
@@ -188,6 +218,8 @@ class Output:
                 self.take(event)
         if choice.done is not None:
             self.end(choice.done.reason)
+        for item in self._items.values():
+            self.settle(item)
 
     def begin(self, number: int, part: PartFold) -> tuple[Item, Piece, bool] | None:
         """The item a part belongs to, its place there, and whether the item is new; None if it is nothing of ours."""

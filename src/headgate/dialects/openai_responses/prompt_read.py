@@ -150,8 +150,8 @@ def _format(given: Given) -> JsonFormat | None:
     kind = given.required_text("type")
     if kind == "json_schema":
         found = JsonFormat(
-            schema=given.mapping("schema"),
-            name=given.text("name"),
+            schema=_schema(given),
+            name=given.required_text("name"),
             description=given.text("description"),
             strict=given.flag("strict"),
         )
@@ -162,6 +162,14 @@ def _format(given: Given) -> JsonFormat | None:
         return None
     given.end()
     return found
+
+
+def _schema(given: Given) -> dict[str, Any]:
+    """Without one any JSON would do: another question than the client's."""
+    schema = given.mapping("schema")
+    if schema is None:
+        raise invalid(given.path("schema"), "an object")
+    return schema
 
 
 def _effort(body: Given, places: dict[str, str]) -> Effort | None:
