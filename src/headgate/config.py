@@ -7,13 +7,15 @@ import hashlib
 import ipaddress
 import re
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+import msgspec
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
 from headgate.policies import DEFAULT, NONE, Policy
 from headgate.section import Name, Seconds, Secret, Section
+from headgate.traits import TRAITS, CallIds, Lackable, OutputLimit, Reasoning, SeedField, Traits, like_of
 
 SIMULATOR_URL: Final = "simulator:"
 """``base_url`` of the built-in simulator, which the gateway then starts on a free loopback port."""
@@ -119,6 +121,31 @@ class Logging(Section):
     )
 
 
+class Takes(Section):
+    """``takes`` of a provider"""
+
+    stream_options: bool | None = Field(
+        None, description="False for one that refuses `stream_options`; the usage of its streams comes unasked."
+    )
+    output_limit: OutputLimit | None = Field(
+        None,
+        description="What a limit of the answer's tokens is called. `by-model`: `max_completion_tokens` for names of "
+        "OpenAI's models, `max_tokens` for all others.",
+    )
+    seed: SeedField | None = Field(None, description="What a seed is called.")
+    call_ids: CallIds | None = Field(
+        None, description="`alphanumeric-9` for one that takes ids of tool calls of exactly nine letters and digits."
+    )
+    reasoning: Reasoning | None = Field(
+        None,
+        description="Reasoning of earlier turns: `leave` it out; `send` it as `reasoning_content`, for models that want it "
+        "back with their tool calls; `strip` it from requests of the same dialect as well.",
+    )
+    lacks: list[Lackable] | None = Field(
+        None, description="Fields it does not have; requests with one of them are treated as `on_unsupported` says."
+    )
+
+
 class Provider(Section):
     """``[[providers]]``"""
 
@@ -145,6 +172,17 @@ class Provider(Section):
         default_factory=dict, description="Query parameters of every request, such as Azure's `api-version`."
     )
     streaming: bool = Field(True, description="False for a provider that cannot stream: clients still can.")
+    like: Literal["openai", "mistral", "deepseek", "moonshot", "azure"] | None = Field(
+        None,
+        description="Whose habits it has, where it speaks `openai-chat`. Unset, as the host of `base_url` says; with "
+        "`{model}` in it, Azure's; else OpenAI's.",
+    )
+    takes: Takes = Field(
+        default_factory=Takes,
+        description="What it takes that speaks `openai-chat`, where that is not what `like` says. Requests of clients of "
+        "another dialect are written so; those of clients of Chat Completions stay as they are, but for what is "
+        "added to them.",
+    )
 
     def own_headers(self) -> dict[str, str]:
         """The headers of its table, secrets in clear; its dialect adds the credential."""
@@ -159,6 +197,19 @@ class Provider(Section):
         if self.also and not self.dialect.startswith("openai-"):
             raise ValueError("'also' is for providers whose dialect is openai-chat or openai-responses")
         return self
+
+    @model_validator(mode="after")
+    def _traits_fit(self) -> Self:
+        if (self.like or self.takes != Takes()) and "openai-chat" not in (self.dialect, *self.also):
+            raise ValueError("'like' and 'takes' are for providers that speak openai-chat")
+        return self
+
+    def traits(self) -> Traits:
+        """How it wants requests of Chat Completions: as `takes` says, else as providers like it."""
+        own: dict[str, Any] = self.takes.model_dump(exclude_none=True)
+        if "lacks" in own:
+            own["lacks"] = tuple(own["lacks"])
+        return msgspec.structs.replace(TRAITS[self.like or like_of(self.base_url)], **own)
 
     def own_key(self) -> str | None:
         """The key, in clear."""

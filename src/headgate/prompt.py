@@ -69,7 +69,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Reasoning(msgspec.Struct, frozen=True):
-    """Reasoning of an earlier turn. A provider of another dialect cannot use it: writers leave it out without a word."""
+    """Reasoning of an earlier turn: its text, without what a provider signed or encrypted.
+
+    Most providers of another dialect cannot use it, and writers leave it out without a word; some models that speak Chat
+    Completions want it back (`headgate.traits`).
+    """
 
     text: str = ""
     at: str = ""

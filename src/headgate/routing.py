@@ -51,12 +51,12 @@ class Routing:
 
     async def open(self, stack: AsyncExitStack) -> None:
         """Prepare a pool for each provider, and the simulator if one is; `stack` closes them. Raises `ConfigError`."""
-        dialects = provider_dialects()
         simulator_url = ""
         self._resolved.clear()
         for provider in self._config.providers:
             base_url = provider.base_url
             simulated = base_url == SIMULATOR_URL
+            dialects = provider_dialects(provider.traits())
             own = dialects[provider.dialect]
             if simulated:
                 simulator_url = simulator_url or await _start_simulator(stack)

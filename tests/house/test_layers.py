@@ -15,7 +15,7 @@ PACKAGE: Final = Path(__file__).parents[2] / "src" / "headgate"
 
 LAYERS: Final = {
     # What everything may know.
-    "values": "__init__ compiled events request prompt errors ids section policies config places",
+    "values": "__init__ compiled events request prompt errors ids section policies config places traits",
     # Decides; never waits, never looks at a clock, touches nothing outside.
     "core": "stage sse lifecycle assemble delivery endings positions tally reading recovery seam configfile models "
     "context leftover tokens merkle receipt receipts links dialects governance",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
+import msgspec
 import pytest
 
-from headgate.config import Config
+from headgate.config import Config, Provider
 from headgate.configfile import default, parse
 from headgate.errors import ConfigError
+from headgate.traits import TRAITS
 
 ROUTES = '[[routes]]\nmodel = "*"\nto = ["p/*"]\n'
 
@@ -102,3 +106,57 @@ def test_key_in_the_environment_that_cannot_be_sent_is_named_by_its_variable_and
         default({"OPENAI_API_KEY": "sk-secret\r"})
     assert "OPENAI_API_KEY: must be printable ASCII" in str(refused.value)
     assert "sk-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "like"),
+    [
+        ("OPENAI_API_KEY", "openai"),
+        ("MISTRAL_API_KEY", "mistral"),
+        ("DEEPSEEK_API_KEY", "deepseek"),
+        ("GROQ_API_KEY", "openai"),
+        ("OPENROUTER_API_KEY", "openai"),
+    ],
+)
+def test_provider_that_comes_in_by_itself_is_asked_as_it_wants(variable: str, like: str) -> None:
+    assert default({variable: "sk-secret"}).providers[-1].traits() == TRAITS[like]
+
+
+def test_every_row_of_traits_can_be_named_in_the_configuration() -> None:
+    [words, _] = get_args(Provider.model_fields["like"].annotation)
+    assert set(get_args(words)) == set(TRAITS)
+
+
+def test_what_a_provider_takes_goes_before_what_those_like_it_do() -> None:
+    lines = ['base_url = "https://a.openai.azure.com/openai/v1"', 'takes = { output_limit = "max_tokens", lacks = [] }']
+    found = provider(*lines).providers[0].traits()
+    assert (found.output_limit, found.lacks) == ("max_tokens", ())
+    config = provider('base_url = "http://x/v1"', 'like = "mistral"', "takes = { stream_options = true }")
+    assert config.providers[0].traits() == msgspec.structs.replace(TRAITS["mistral"], stream_options=True)
+    assert (
+        provider('base_url = "https://api.mistral.ai/v1"', 'like = "openai"').providers[0].traits() == TRAITS["openai"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "place", "words"),
+    [
+        ('like = "mistrial"', "line 4: providers[0].like", "'mistral'"),
+        ('takes = { lacks = ["users"] }', "line 4: providers[0].takes.lacks[0]", "'user'"),
+        ('takes = { seeds = "seed" }', "line 4: providers[0].takes.seeds", "unknown key"),
+        ('takes = { call_ids = "short" }', "line 4: providers[0].takes.call_ids", "'alphanumeric-9'"),
+        ("takes = { reasoning = true }", "line 4: providers[0].takes.reasoning", "'send'"),
+        ('takes = { stream_options = "no" }', "line 4: providers[0].takes.stream_options", "boolean"),
+    ],
+)
+def test_what_no_provider_can_take_is_refused_with_its_place_and_what_can_be(line: str, place: str, words: str) -> None:
+    said = problems('base_url = "https://example.com"', line)
+    assert place in said
+    assert words in said
+
+
+@pytest.mark.parametrize("line", ['like = "openai"', "takes = { stream_options = false }"])
+def test_what_is_of_chat_completions_alone_is_refused_for_other_dialects(line: str) -> None:
+    said = problems('base_url = "https://example.com"', 'dialect = "gemini"', line)
+    assert "'like' and 'takes' are for providers that speak openai-chat" in said
+    provider('base_url = "https://example.com"', 'dialect = "openai-responses"', 'also = ["openai-chat"]', line)

@@ -125,3 +125,34 @@ def test_type_of_an_error_object_follows_its_status(status: int, kind: str) -> N
 def test_providers_own_error_object_keeps_its_fields() -> None:
     shown = json.loads(error_object("m", status=404, code="c", detail={"type": "t", "code": "d", "param": None}))
     assert shown == {"error": {"message": "m", "type": "t", "param": None, "code": "d"}}
+
+
+MISSING = {"type": "missing", "loc": ["body", "messages", 0], "msg": "Field required"}
+EXTRA = {"type": "extra_forbidden", "loc": ["body", "user"], "msg": "Extra inputs are not permitted", "input": "u"}
+BOTH = "body.messages.0: Field required; body.user: Extra inputs are not permitted"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"detail": [MISSING, EXTRA]}, BOTH),
+        ({"object": "error", "message": {"detail": [MISSING, EXTRA]}, "type": "invalid_request_error"}, BOTH),
+        ({"object": "Error", "message": [MISSING, EXTRA], "detail": [MISSING], "code": 3001}, BOTH),
+        ({"object": "error", "message": json.dumps({"detail": [MISSING, EXTRA]}, separators=(",", ":"))}, BOTH),
+        ({"message": None, "detail": [EXTRA]}, "body.user: Extra inputs are not permitted"),
+        ({"detail": "Not found"}, "Not found"),
+        ({"detail": [{"msg": "No place"}, 3, {"msg": 4, "loc": []}]}, "No place"),
+        ({"message": {"detail": "Unauthorized model"}}, "Unauthorized model"),
+        ({"message": '{"detail": 3}'}, '{"detail": 3}'),
+        ({"message": '{"detail": [broken'}, '{"detail": [broken'),
+        ({"message": '{"detail": "\\ud800"}'}, '{"detail": "\\ud800"}'),
+        ({"message": {"detail": [3]}, "detail": {}}, "The provider answered with status 422."),
+    ],
+)
+def test_error_of_a_server_that_says_it_in_pieces_is_a_sentence(given: Any, said: str) -> None:
+    assert read_failure(422, {}, json.dumps(given).encode()).message == said
+
+
+def test_error_with_a_piece_for_each_field_of_each_message_is_not_endless() -> None:
+    message = read_failure(422, {}, json.dumps({"detail": [EXTRA] * 1000}).encode()).message
+    assert message.count("Extra inputs") == 20

@@ -18,6 +18,7 @@ from headgate.events import AnyEvent, ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
 from headgate.stage import Stage
+from headgate.traits import PLAIN, Traits
 
 if TYPE_CHECKING:
     from headgate.dialects.anthropic_messages import AnthropicMessages
@@ -189,15 +190,16 @@ def client_dialects() -> dict[str, ClientDialect]:
     return {dialect.name: dialect for dialect in _spoken()}
 
 
-def provider_dialects() -> dict[str, ProviderDialect]:
-    """Every dialect a provider may be configured with, by name."""
-    return {dialect.name: dialect for dialect in _spoken()}
+def provider_dialects(traits: Traits = PLAIN) -> dict[str, ProviderDialect]:
+    """Every dialect a provider may be configured with, by name, as a provider of these `traits` speaks it."""
+    return {dialect.name: dialect for dialect in _spoken(traits)}
 
 
-def _spoken() -> tuple[OpenAIChat, OpenAIResponses, AnthropicMessages, Gemini]:
+def _spoken(traits: Traits = PLAIN) -> tuple[OpenAIChat, OpenAIResponses, AnthropicMessages, Gemini]:
     from headgate.dialects.anthropic_messages import ANTHROPIC_MESSAGES
     from headgate.dialects.gemini import GEMINI
-    from headgate.dialects.openai_chat import OPENAI_CHAT
+    from headgate.dialects.openai_chat import OPENAI_CHAT, OpenAIChat
     from headgate.dialects.openai_responses import OPENAI_RESPONSES
 
-    return OPENAI_CHAT, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI
+    chat = OPENAI_CHAT if traits is PLAIN else OpenAIChat(traits)
+    return chat, OPENAI_RESPONSES, ANTHROPIC_MESSAGES, GEMINI

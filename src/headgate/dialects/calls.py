@@ -53,6 +53,11 @@ def within(id: str, chars_max: int) -> str:
     return id if len(id) <= chars_max else _hash(id)[:chars_max]
 
 
+def alphanumeric(id: str, chars: int) -> str:
+    """`id` where it is of so many letters and digits, else a hash of it that is."""
+    return id if len(id) == chars and id.isascii() and id.isalnum() else _hash(id)[:chars]
+
+
 def plain(id: str) -> str:
     """`id` in letters, digits, ``_`` and ``-``; with a hash of it where it was in others."""
     shown = _NOT_PLAIN.sub("_", id)

@@ -99,7 +99,11 @@ prompts = st.builds(
     verbosity=st.sampled_from(["", "low", "medium", "high"]),
     user=MAYBE,
     service_tier=st.sampled_from(["", "auto", "default", "flex", "priority"]),
-).map(lambda prompt: prompt if prompt.tools else msgspec.structs.replace(prompt, tool_choice=None))
+).map(
+    lambda prompt: (
+        prompt if prompt.tools else msgspec.structs.replace(prompt, tool_choice=None, parallel_tool_calls=None)
+    )
+)
 
 
 def without_places(value: Any) -> Any:

@@ -13,7 +13,8 @@
     objects        what frames and whole answers share
     failures       error objects in both directions
 
-Source: the types of the official `openai` SDK; deviations of compatible servers are named where they are handled.
+Source: the types of the official `openai` SDK. In what compatible servers answer otherwise is named where it is read; in
+what they want to be asked otherwise is data (`headgate.traits`).
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ from headgate.errors import Failure, RequestError
 from headgate.events import ResponseStarted, Terminal
 from headgate.prompt import Prompt
 from headgate.request import CreateRequest, UpstreamRequest
+from headgate.traits import PLAIN, Traits
 
 
 class OpenAIChat:
-    """The dialect ``openai-chat``; see `headgate.dialects.Dialect`."""
+    """The dialect ``openai-chat``; see `headgate.dialects.Dialect`. As a provider's, it is written as `traits` say."""
 
     name = objects.NAME
     media_type = "text/event-stream; charset=utf-8"
@@ -46,6 +48,9 @@ class OpenAIChat:
     forwarded_headers: tuple[bytes, ...] = ()
     base_path = "/v1"
     models_path = "/models"
+
+    def __init__(self, traits: Traits = PLAIN) -> None:
+        self._traits = traits
 
     def encoder(self, *, include_usage: bool | None = None) -> encode.StreamEncoder:
         return encode.StreamEncoder(include_usage=include_usage)
@@ -78,10 +83,10 @@ class OpenAIChat:
         return objects.read_models(body)
 
     def write_request(self, request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
-        return write_request(request, model=model, stream=stream)
+        return write_request(request, model=model, stream=stream, traits=self._traits)
 
     def write_prompt(self, prompt: Prompt, *, model: str, stream: bool) -> Written:
-        return write_prompt(prompt, model=model, stream=stream)
+        return write_prompt(prompt, model=model, stream=stream, traits=self._traits)
 
     def stream_decoder(self, *, attempt: int, choices: int) -> decode.StreamDecoder:
         return decode.StreamDecoder(attempt=attempt, choices=choices)

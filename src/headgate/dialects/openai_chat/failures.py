@@ -22,6 +22,10 @@ _TYPE_OF_STATUS: Final = {
     499: "cancelled",
 }
 
+_IN_JSON: Final = '{"detail"'
+_SENTENCES_MAX: Final = 20
+"""Of a FastAPI error: it has one for each field of each message."""
+
 
 def error_object(
     message: str, *, status: int, code: str, param: str | None = None, detail: dict[str, Any] | None = None
@@ -72,7 +76,8 @@ def _words(value: Any) -> list[str | int]:
 def _error_of(value: Any) -> tuple[str, dict[str, Any] | None]:
     """Message and error object of ``{"error": {...}}``, ``{"error": "..."}`` or ``{"object": "error", ...}``.
 
-    Gemini's endpoint has an array of one around them, FastAPI (vLLM, Mistral) a ``detail`` instead.
+    Gemini's endpoint has an array of one around them; FastAPI (vLLM, Mistral) has a ``detail``, instead of the message or
+    in it, as it is or in JSON.
     """
     if type(value) is list and len(value) == 1:
         value = value[0]
@@ -83,17 +88,29 @@ def _error_of(value: Any) -> tuple[str, dict[str, Any] | None]:
     error = _object_of(value)
     detail = words(error, ("type", "param", "code"))
     message = error.get("message")
-    if not isinstance(message, str):
-        message = _fastapi(error.get("detail"))
-    return message[:MESSAGE_CHARS_MAX], detail
+    said = _fastapi(message) or _fastapi(error.get("detail"))
+    return said[:MESSAGE_CHARS_MAX], detail
 
 
 def _fastapi(detail: Any) -> str:
-    """FastAPI's ``detail``: a string, or an array of ``{"loc": ["body", "messages", 0], "msg": "..."}``."""
-    match detail:
-        case str():
-            return detail
-        case [{"msg": str(message), "loc": [*places]}, *_]:
-            return f"{'.'.join(map(str, places))}: {message}"
-        case _:
-            return ""
+    """A string, FastAPI's ``[{"loc": ["body", "messages", 0], "msg": "..."}, ...]``, or either in a ``detail``."""
+    if isinstance(detail, dict):
+        detail = detail.get("detail")
+    if isinstance(detail, str):
+        inner = error_body(detail.encode(errors="replace")) if detail.startswith(_IN_JSON) else None
+        return _sentences(inner["detail"]) or detail if isinstance(inner, dict) else detail
+    return _sentences(detail)
+
+
+def _sentences(detail: Any) -> str:
+    """What each object of a ``detail`` says, and of what."""
+    if not isinstance(detail, list):
+        return ""
+    said = []
+    for item in detail[:_SENTENCES_MAX]:
+        match item:
+            case {"msg": str(message), "loc": [*places]}:
+                said.append(f"{'.'.join(map(str, places))}: {message}")
+            case {"msg": str(message)}:
+                said.append(message)
+    return "; ".join(said)

@@ -1,7 +1,8 @@
 """OpenAI Chat Completions, provider side: the messages of a `Prompt` -> ``messages``.
 
 Results of tools become messages of their own, before whatever else the user says in that turn; neighbouring pieces of
-the assistant's turn become one message, because results must follow right after all calls of a turn.
+the assistant's turn become one message, because results must follow right after all calls of a turn. Of reasoning the
+text alone is ever sent, and only to providers that want it back.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Any, Final
 
-from headgate.dialects.calls import told, within
+from headgate.dialects.calls import alphanumeric, told, within
 from headgate.dialects.media import AUDIO_TYPES
+from headgate.dialects.openai_chat.parts import REASONING_FIELD
 from headgate.prompt import Audio, File, Image, Message, Part, Reasoning, Refusal, Role, Text, ToolCall, ToolResult
+from headgate.traits import PLAIN, Traits
 
 _AUDIO_FORMATS: Final = {
     "audio/x-wav": "wav",
@@ -23,18 +26,25 @@ _AUDIO_FORMATS: Final = {
 }
 ID_CHARS_MAX: Final = 40
 """Of the id of a call: OpenAI takes no longer one."""
+_SHORT_ID_CHARS: Final = 9
+"""Of an id for a provider whose ids are ``alphanumeric-9``: Mistral's."""
+_NO_REASONING: Final = " "
+"""Of a turn with calls whose reasoning nobody has, such as one of another provider's. DeepSeek takes an empty text too,
+Moonshot takes that for a missing one."""
 _EXTENSIONS: Final = {"application/pdf": "pdf", "text/plain": "txt"}
 
 
-def write_messages(messages: Iterable[Message], unsupported: list[str], *, has_developer: bool) -> list[dict[str, Any]]:
+def write_messages(
+    messages: Iterable[Message], unsupported: list[str], *, has_developer: bool, traits: Traits = PLAIN
+) -> list[dict[str, Any]]:
     """All messages. Appends to `unsupported` the paths of parts that Chat Completions has no word for."""
     written: list[dict[str, Any]] = []
     for (role, name), run in groupby(messages, key=lambda message: (message.role, message.name)):
         if role is Role.ASSISTANT:
             joined = [part for message in run for part in message.parts]
-            written += _assistant(joined, name, unsupported)
+            written += _assistant(joined, name, unsupported, traits)
         elif role is Role.USER:
-            turn = [item for message in run for item in _user(message, unsupported)]
+            turn = [item for message in run for item in _user(message, unsupported, traits)]
             written += sorted(turn, key=lambda item: item["role"] != "tool")
         else:
             word = "developer" if role is Role.DEVELOPER and has_developer else "system"
@@ -42,11 +52,11 @@ def write_messages(messages: Iterable[Message], unsupported: list[str], *, has_d
     return written
 
 
-def _user(message: Message, unsupported: list[str]) -> Iterator[dict[str, Any]]:
+def _user(message: Message, unsupported: list[str], traits: Traits) -> Iterator[dict[str, Any]]:
     results = [part for part in message.parts if isinstance(part, ToolResult)]
     said = [part for part in message.parts if not isinstance(part, ToolResult)]
     for result in results:
-        yield _result(result, unsupported)
+        yield _result(result, unsupported, traits)
     if said or not results:
         shown = [shown for part in said if (shown := _part(part, unsupported)) is not None]
         yield _named({"role": "user", "content": _content(shown)}, message.name)
@@ -56,11 +66,13 @@ def _prompting(role: str, message: Message, unsupported: list[str]) -> dict[str,
     return _named({"role": role, "content": _content(_texts(message.parts, unsupported))}, message.name)
 
 
-def _assistant(parts: list[Part], name: str, unsupported: list[str]) -> Iterator[dict[str, Any]]:
-    """The assistant's turn, unless it was nothing but reasoning, which is of no use to another provider."""
+def _assistant(parts: list[Part], name: str, unsupported: list[str], traits: Traits) -> Iterator[dict[str, Any]]:
+    """The assistant's turn, unless it was nothing but reasoning: that alone is no message."""
+    if "refusal" in traits.lacks:
+        parts = [Text(part.text, part.at) if isinstance(part, Refusal) else part for part in parts]
     said = [part for part in parts if not isinstance(part, Reasoning | Refusal | ToolCall)]
     refusal = "".join([part.text for part in parts if isinstance(part, Refusal)])
-    calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
+    calls = [_call(part, traits) for part in parts if isinstance(part, ToolCall)]
     texts = _texts(said, unsupported)
     if parts and not (texts or refusal or calls):
         return
@@ -69,18 +81,32 @@ def _assistant(parts: list[Part], name: str, unsupported: list[str]) -> Iterator
         message["refusal"] = refusal
     if calls:
         message["tool_calls"] = calls
+    reasoning = _reasoning(parts) if traits.reasoning == "send" else ""
+    if reasoning or (calls and traits.reasoning == "send"):
+        message[REASONING_FIELD] = reasoning or _NO_REASONING
     yield _named(message, name)
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _reasoning(parts: list[Part]) -> str:
+    """All reasoning of a turn. Neighbours are pieces of one text (of a stream of Gemini's), others are passages."""
+    runs = groupby(parts, key=lambda part: isinstance(part, Reasoning))
+    passages = ["".join([part.text for part in run if isinstance(part, Reasoning)]) for thought, run in runs if thought]
+    return "\n\n".join([passage for passage in passages if passage])
+
+
+def _call(call: ToolCall, traits: Traits) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": within(call.id, ID_CHARS_MAX), "type": "function", "function": function}
+    return {"id": _id(call.id, traits), "type": "function", "function": function}
 
 
-def _result(result: ToolResult, unsupported: list[str]) -> dict[str, Any]:
+def _id(id: str, traits: Traits) -> str:
+    return alphanumeric(id, _SHORT_ID_CHARS) if traits.call_ids == "alphanumeric-9" else within(id, ID_CHARS_MAX)
+
+
+def _result(result: ToolResult, unsupported: list[str], traits: Traits) -> dict[str, Any]:
     return {
         "role": "tool",
-        "tool_call_id": within(result.call_id, ID_CHARS_MAX),
+        "tool_call_id": _id(result.call_id, traits),
         "content": _content(_texts(told(result), unsupported)),
     }
 

@@ -1,7 +1,8 @@
 """OpenAI Chat Completions, provider side: a `Prompt` -> a request; its messages are written in `message_write`.
 
-What Chat Completions has no word for is named by its place in the client's body and left out. OpenAI's own models and
-compatible servers differ in two words (`is_openais`): the newer ones are used only where they are sure to be known.
+What Chat Completions, or the provider, has no word for is named by its place in the client's body and left out. OpenAI's
+own models and compatible servers differ in two words (`is_openais`): the newer ones are used only where they are sure
+to be known. What else a provider wants otherwise its `Traits` say.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from headgate.dialects.openai_chat.message_write import write_messages
 from headgate.dialects.openai_chat.request import PATH
 from headgate.prompt import Effort, JsonFormat, Prompt, Tool, ToolChoice, ToolMode
 from headgate.request import UpstreamRequest
+from headgate.traits import PLAIN, Traits
 
-_OPENAIS: Final = re.compile(r"(?:openai/)?(?:gpt-(?!oss)|o\d|chatgpt-|codex-)")
+_OPENAIS: Final = re.compile(r"(?:openai/)?(?:ft:)?(?:gpt-(?!oss)|o\d|chatgpt-|codex-)")
 _SAME_NAME: Final = (
-    "parallel_tool_calls",
     "temperature",
     "top_p",
     "seed",
@@ -29,6 +30,8 @@ _SAME_NAME: Final = (
     "user",
 )
 """Fields that Chat Completions calls as `Prompt` does."""
+_PROMPTS_NAMES: Final = {"n": "choices", "response_format": "format", "reasoning_effort": "effort.level"}
+"""Fields that it calls otherwise."""
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 _VERBOSITIES: Final = frozenset({"low", "medium", "high"})
 _TIERS: Final = {
@@ -46,25 +49,21 @@ def is_openais(model: str) -> bool:
     return _OPENAIS.match(model) is not None
 
 
-def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
+def write_prompt(prompt: Prompt, *, model: str, stream: bool, traits: Traits = PLAIN) -> Written:
     """The request. A stream always asks for usage: the log wants it."""
     unsupported: list[str] = []
     openais = is_openais(model)
     body: dict[str, Any] = {
         "model": model,
-        "messages": write_messages(prompt.messages, unsupported, has_developer=openais),
+        "messages": write_messages(prompt.messages, unsupported, has_developer=openais, traits=traits),
     }
     for field in _SAME_NAME:
         value = getattr(prompt, field)
         if value not in (None, "", {}):
             body[field] = value
     if prompt.output_tokens_max is not None:
-        body["max_completion_tokens" if openais else "max_tokens"] = prompt.output_tokens_max
-    if prompt.tools:
-        body["tools"] = [_tool(tool) for tool in prompt.tools]
-    choice = choice_of(prompt, unsupported)
-    if choice is not None:
-        body["tool_choice"] = _tool_choice(choice)
+        body[_limit(openais, traits)] = prompt.output_tokens_max
+    _tools(prompt, body, unsupported, traits)
     if prompt.stop:
         body["stop"] = list(prompt.stop)
     if prompt.choices != 1:
@@ -77,9 +76,42 @@ def write_prompt(prompt: Prompt, *, model: str, stream: bool) -> Written:
         else:
             body["metadata"] = prompt.metadata
     _words(prompt, body, unsupported)
+    _as_taken(prompt, body, unsupported, traits)
     if stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body["stream"] = True
+        if traits.stream_options:
+            body["stream_options"] = {"include_usage": True}
     return Written(UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream), tuple(unsupported))
+
+
+def _limit(openais: bool, traits: Traits) -> str:
+    if traits.output_limit != "by-model":
+        return traits.output_limit
+    return "max_completion_tokens" if openais else "max_tokens"
+
+
+def _tools(prompt: Prompt, body: dict[str, Any], unsupported: list[str], traits: Traits) -> None:
+    """Tools, and what is said of calls. Without tools nothing is: OpenAI takes ``parallel_tool_calls`` only beside them."""
+    if prompt.tools:
+        body["tools"] = [_tool(tool) for tool in prompt.tools]
+        if prompt.parallel_tool_calls is not None:
+            body["parallel_tool_calls"] = prompt.parallel_tool_calls
+    choice = choice_of(prompt, unsupported)
+    if choice is None:
+        return
+    written = _tool_choice(choice)
+    if type(written) is dict and written["type"] in traits.lacks:
+        unsupported.append(prompt.place("tool_choice"))
+        written = choice.mode.value
+    body["tool_choice"] = written
+
+
+def _as_taken(prompt: Prompt, body: dict[str, Any], unsupported: list[str], traits: Traits) -> None:
+    """Leave out what the provider does not have, and call the rest as it does."""
+    lacking = [field for field in traits.lacks if body.pop(field, None) is not None]
+    unsupported += [_place(prompt, _PROMPTS_NAMES.get(field, field)) for field in lacking]
+    if "seed" in body:
+        body[traits.seed] = body.pop("seed")
 
 
 def _words(prompt: Prompt, body: dict[str, Any], unsupported: list[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects.fields import JSON_ERRORS, read_json
+from headgate.dialects.openai_chat.parts import REASONING_FIELD
 from headgate.errors import RequestError
 from headgate.request import CreateRequest, UpstreamRequest
+from headgate.traits import PLAIN, Traits
 
 PATH: Final = "/chat/completions"
 CHOICES_MAX: Final = 128
@@ -61,6 +63,11 @@ def read_request(body: bytes) -> CreateRequest:
     )
 
 
+def _without_reasoning(message: dict[str, Any]) -> dict[str, Any]:
+    """A message without the field that our own answers say reasoning in."""
+    return {name: value for name, value in message.items() if name != REASONING_FIELD}
+
+
 def _check(value: dict[str, Any]) -> None:
     for field in _REQUIRED:
         if value.get(field) is None:
@@ -87,14 +94,26 @@ def _invalid(field: str, words: str) -> RequestError:
     return RequestError("invalid_request", f"'{field}' must be {words}.", param=field)
 
 
-def write_request(request: CreateRequest, *, model: str, stream: bool) -> UpstreamRequest:
-    """The same request for a provider of the same dialect. A stream always asks for usage: the log wants it."""
+def write_request(request: CreateRequest, *, model: str, stream: bool, traits: Traits = PLAIN) -> UpstreamRequest:
+    """The same request for a provider of the same dialect. A stream always asks for usage: the log wants it.
+
+    What the client wrote is between it and the provider; what it was given, or is promised, by us is left out where the
+    provider refuses it.
+    """
     body = dict(request.body)
     body["model"] = model
+    options: dict[str, Any] = {}
     if stream:
         body["stream"] = True
-        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+        options = {**(body.get("stream_options") or {}), "include_usage": True}
+        if not traits.stream_options:
+            del options["include_usage"]
     else:
         body.pop("stream", None)
+    if options:
+        body["stream_options"] = options
+    else:
         body.pop("stream_options", None)
+    if traits.reasoning == "strip":
+        body["messages"] = [_without_reasoning(message) for message in body["messages"]]
     return UpstreamRequest(path=PATH, body=msgspec.json.encode(body), stream=stream)
