@@ -220,8 +220,15 @@ class Timeouts(Section):
     """``timeouts`` of a route"""
 
     connect_s: Seconds = Field(5.0, description="To connect to the provider, TLS included.")
-    first_token_s: Seconds = Field(300.0, description="From sending the request to the first semantic event.")
-    stall_s: Seconds = Field(60.0, description="Between two semantic events.")
+    first_token_s: Seconds = Field(
+        300.0, description="From sending the request to the first semantic event; of an answer that is streamed."
+    )
+    stall_s: Seconds = Field(60.0, description="Between two semantic events; of an answer that is streamed.")
+    whole_s: Seconds = Field(
+        600.0,
+        description="From sending the request to the end of an answer that is not streamed by the provider: it has no "
+        "first token, and comes when all of it was generated.",
+    )
     total_s: Seconds | None = Field(None, description="For the whole response; off by default.")
     linger_s: Seconds = Field(2.0, description="For usage and the end marker once every choice has its finish reason.")
 

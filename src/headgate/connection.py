@@ -27,6 +27,7 @@ IDLE_CONNECTIONS_MAX: Final = 512
 """Idle connections kept per provider."""
 TUNNEL_BYTES_MAX: Final = 16 * 1024
 """Of a proxy's answer to CONNECT."""
+SWITCHED: Final = "The provider switched to another protocol (101), which nobody asked it to."
 
 
 @lru_cache(maxsize=256)
@@ -152,6 +153,9 @@ class Connection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:  # no subclass of the other
+            self._fail(Failure("upstream_malformed", SWITCHED))
+            return
         except httptools.HttpParserError as error:
             self._deliver()
             self._fail(

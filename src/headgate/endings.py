@@ -55,4 +55,7 @@ def overdue(phase: str, timeouts: Timeouts) -> Failure:
     if phase == "first_token":
         seconds = timeouts.first_token_s
         return Failure("upstream_first_token_timeout", f"The provider sent no token within {seconds:g} s.")
+    if phase == "whole":
+        text = f"The provider was asked for a whole answer and had not given it after {timeouts.whole_s:g} s."
+        return Failure("upstream_timeout", text)
     return Failure("upstream_stalled", f"The provider made no progress for {timeouts.stall_s:g} s.")

@@ -93,6 +93,12 @@ CODES: Final[dict[str, Code]] = {
     "upstream_malformed": Code(502, Blame.UPSTREAM, True, "The provider sent something that is not its dialect."),
     "upstream_too_large": Code(502, Blame.UPSTREAM, False, "The provider's answer is over a limit."),
     "upstream_first_token_timeout": Code(504, Blame.UPSTREAM, True, "No first token in time (timeouts.first_token_s)."),
+    "upstream_timeout": Code(
+        504,
+        Blame.UPSTREAM,
+        True,
+        "No answer in time from a provider that was asked for a whole one (timeouts.whole_s). It may have been generating.",
+    ),
     "upstream_stalled": Code(504, Blame.UPSTREAM, True, "No progress in time (timeouts.stall_s)."),
     "deadline_exceeded": Code(504, Blame.UPSTREAM, True, "The response was not done in time (timeouts.total_s)."),
     # the policy's

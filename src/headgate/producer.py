@@ -36,7 +36,7 @@ from headgate.positions import Place
 from headgate.reading import Reading
 from headgate.request import UpstreamRequest
 from headgate.routing import Target
-from headgate.tally import Tally, is_progress, is_text
+from headgate.tally import Tally, is_text
 from headgate.telemetry.logs import fields, logger
 from headgate.upstream import Call
 
@@ -65,6 +65,7 @@ class Producer:
         "_phase",
         "_reading",
         "_stall_s",
+        "_streams",
         "_tally",
         "_timeouts",
         "deadline",
@@ -112,6 +113,8 @@ class Producer:
         self.is_handed_over = False
         """The answer is on its way to whoever decides about it: nothing here ends it any more but a cancel."""
         self._stall_s = self._timeouts.stall_s
+        self._streams = True
+        """Asked to, which is not to say that it does."""
         total_s = self._timeouts.total_s
         self.deadline = NEVER
         """When `tick` is due, as the loop's time; `total_deadline` as well."""
@@ -156,6 +159,7 @@ class Producer:
         """
         target = self.target
         connect_s = self._timeouts.connect_s
+        self._streams = request.stream
         self._call = target.pool.post(request, model=target.model, handler=self, connect_s=connect_s)
 
     def begin(self, request: UpstreamRequest, events: Sequence[AnyEvent] = ()) -> None:
@@ -173,12 +177,14 @@ class Producer:
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
         if not self.over:
+            self._was_worked_on()
             self._drop_call()
             ended = AttemptEnded(self.log.open_attempt, "cancelled")
             self._end(ended, Ending(Status.CANCELLED, Failure(code, message)))
 
     def interrupt(self) -> None:
         """The gateway stops: the log ends as failed, and may be asked for again."""
+        self._was_worked_on()
         self.fail(Failure("interrupted", "The gateway stopped while the response was in flight."))
 
     def mute(self) -> None:
@@ -198,12 +204,18 @@ class Producer:
     # upstream.Handler
 
     def on_sent(self) -> None:
-        self._enter("first_token", self._timeouts.first_token_s)
+        timeouts = self._timeouts
+        if self._streams:
+            self._enter("first_token", timeouts.first_token_s)
+        else:
+            self._enter("whole", timeouts.whole_s)
 
     def on_head(self, status: int, headers: dict[str, str]) -> None:
         failure = self._reading.head(status, headers)
         if failure is not None:
             self.fail(failure)
+        elif self._phase == "first_token" and self._reading.is_whole:  # although a stream was asked for
+            self._enter("whole", self._timeouts.whole_s)
 
     def on_body(self, data: bytes) -> None:
         if self._call is None:  # the log has ended
@@ -249,13 +261,17 @@ class Producer:
             self._deliver(events)
             return
         first = type(events[0])
-        self._tally.note(events)
-        if self._phase != "linger" and any(is_progress(event) for event in events):
-            self._enter("stall", self._stall_s)
+        tally, lazy = self._tally, first is AttemptDescribed and len(events) == 1
+        events = tally.note(events)
+        if self._phase != "linger":
+            if tally.progresses(events):
+                self._enter("stall", self._stall_s)
+            elif self._phase != "stall":  # the first output does not wait, and this is not it
+                lazy = True
         if self._muted:
-            events = self._tally.unseen(events)
+            events = tally.unseen(events)
         if events:
-            self._deliver(events, lazy=first is AttemptDescribed and len(events) == 1)
+            self._deliver(events, lazy=lazy)
 
     def _deliver(self, events: list[AnyEvent], *, lazy: bool = False) -> None:
         """Append what may be seen of these."""
@@ -385,6 +401,10 @@ class Producer:
         if (call := self._let_go()) is not None:
             call.abort()
 
+    def _was_worked_on(self) -> None:
+        """It is we who end it. If the provider has the request and did not refuse it, its input is spent."""
+        self._tally.was_worked_on = self._phase != "connect" and self._reading.status < 300
+
     def _dismiss(self) -> None:
         """The guard is done; it holds this object, and the text."""
         if self._guard is not None:
@@ -405,10 +425,12 @@ class Producer:
     def tick(self, now: float) -> None:
         """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
         if self.total_deadline <= min(now, self.deadline):
+            self._was_worked_on()
             self.fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
         elif now < self.deadline or (self._brake is not None and self._brake.pressed):
             pass
         elif self._phase == "linger":
             self.on_end()
         else:
+            self._was_worked_on()
             self.fail(overdue(self._phase, self._timeouts))

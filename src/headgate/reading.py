@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from headgate.dialects import ProviderDialect
-from headgate.dialects.decode import AnswerDecoder
+from headgate.dialects.decode import AnswerDecoder, WholeDecoder
 from headgate.errors import Failure
 from headgate.events import AnyEvent
 
@@ -78,6 +78,11 @@ class Reading:
     def finish(self) -> list[AnyEvent]:
         """The input has ended."""
         return [] if self._decoder is None else self._decoder.finish()
+
+    @property
+    def is_whole(self) -> bool:
+        """It does not come as a stream."""
+        return isinstance(self._decoder, WholeDecoder)
 
     @property
     def settled(self) -> bool:

@@ -38,7 +38,7 @@ PROVIDERS: Final = """
 name = "sim"
 base_url = "simulator:"
 """
-TIMEOUTS: Final = "{ connect_s = 2, first_token_s = 1.0, stall_s = 1.0, linger_s = 0.2 }"
+TIMEOUTS: Final = "{ connect_s = 2, first_token_s = 1.0, stall_s = 1.0, whole_s = 1.0, linger_s = 0.2 }"
 """Fast enough for tests that run into each of them."""
 ROUTES: Final = f"""
 [[routes]]

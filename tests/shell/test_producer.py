@@ -11,7 +11,9 @@ import pytest
 from msgspec.structs import replace
 
 from headgate.connection import HEAD_BYTES_MAX
-from headgate.events import Blame, Delta, Status
+from headgate.errors import CODES
+from headgate.events import Blame, Delta, Opaque, Status
+from headgate.tally import IDLE_MAX
 from tests.shell.asking import ask, gateway, settings
 from tests.shell.provider import (
     CHUNKED,
@@ -198,11 +200,11 @@ def test_silence_after_a_token_is_a_stall() -> None:
     )
 
 
-def _chatter(*pieces: bytes) -> Play:
+def _chatter(*pieces: bytes, first: bytes = word("Hel")) -> Play:
     """A token, and then these again and again until the other side goes."""
 
     async def play(line: Line, request: Request) -> None:
-        await line.send(CHUNKED, chunk(word("Hel")))
+        await line.send(CHUNKED, chunk(first or b":\n\n"))
         gone = asyncio.create_task(line.gone())
         number = 0
         while not gone.done():
@@ -228,12 +230,193 @@ _EMPTY_DELTA = [{"index": 0, "delta": {}, "finish_reason": None}]
         frame(choices=[], usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}),
         b'data: {"position":NUMBER}\n\n',
         b'data: {"position":NUMBER}\n\n' * 2,
+        frame(choices=_EMPTY_DELTA, provider="Acme", position="NUMBER"),
+        frame(choices=[], position="NUMBER"),
+        frame(choices=[{"index": 0, "delta": {}, "finish_reason": None, "position": "NUMBER"}]),
+        frame(choices=[{"index": 0, "delta": {"x_unknown": "tick"}, "finish_reason": None}]),
     ],
-    ids=["comments", "pings", "empty-deltas", "new-fingerprints", "new-models", "usage", "unknown", "unknown-twice"],
+    ids=[
+        "comments",
+        "pings",
+        "empty-deltas",
+        "new-fingerprints",
+        "new-models",
+        "usage",
+        "unknown",
+        "unknown-twice",
+        "unknown-at-the-top",
+        "unknown-without-choices",
+        "unknown-in-the-choice",
+        "unknown-in-the-delta-again-and-again",
+    ],
 )
 def test_noise_is_no_progress(noise: bytes) -> None:
     """Only semantic events are: a provider may not keep a dead answer open with anything else."""
     check(_chatter(noise), status=Status.FAILED, code="upstream_stalled", text="Hel", stall_s=0.15, total_s=1.5)
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        frame(choices=_EMPTY_DELTA, provider="Acme"),
+        frame(choices=[], prompt_filter_results=[]),
+        frame(choices=[{"index": 0, "delta": {"role": "assistant"}, "finish_reason": None, "position": "NUMBER"}]),
+    ],
+    ids=["at-the-top", "without-choices", "in-the-choice"],
+)
+def test_unknown_fields_without_output_are_no_first_token(noise: bytes) -> None:
+    async def test() -> None:
+        play = _chatter(noise, first=b"")
+        async with provider(play) as upstream, gateway(upstream.url, first_token_s=0.15, total_s=1.5) as opened:
+            got = ask(opened)
+            assert (await got.ended()).code == "upstream_first_token_timeout"
+            assert not got.log.opened, "headers left for it"
+            kept = [event for event in got.seen if isinstance(event, Opaque)]
+            assert kept, "readers of the same dialect see it all the same"
+            assert all(event.idle for event in kept)
+
+    run(test)
+
+
+def test_output_of_an_unknown_kind_is_progress_while_it_changes() -> None:
+    async def play(line: Line, request: Request) -> None:
+        await line.send(CHUNKED)
+        for number in range(6):
+            await asyncio.sleep(0.06)
+            audio = {"audio": {"data": str(number)}}
+            await line.send(chunk(frame(choices=[{"index": 0, "delta": audio, "finish_reason": None}])))
+        await line.send(chunk(finish() + DONE), LAST_CHUNK)
+
+    check(play, status=Status.COMPLETED, stall_s=0.2, first_token_s=0.2)
+
+
+def test_idle_lines_that_a_log_keeps_are_bounded() -> None:
+    async def test() -> None:
+        play = says(
+            CHUNKED,
+            chunk(b'data: {"position":3}\n\n' * (IDLE_MAX + 100)),
+            chunk(word("x") + finish() + DONE),
+            LAST_CHUNK,
+        )
+        async with provider(play) as upstream, gateway(upstream.url) as opened:
+            got = ask(opened)
+            assert (await got.ended()).status is Status.COMPLETED
+            assert got.text == "x"
+            assert sum(isinstance(event, Opaque) for event in got.seen) <= IDLE_MAX
+
+    run(test)
+
+
+# an answer that is asked for whole
+
+
+_WHOLE = json.dumps({"choices": [{"index": 0, "message": {"content": "whole"}, "finish_reason": "stop"}]}).encode()
+
+
+def _takes(seconds: float, *pieces: bytes) -> Play:
+    async def play(line: Line, request: Request) -> None:
+        await asyncio.sleep(seconds)
+        await line.send(*pieces)
+
+    return play
+
+
+def test_whole_answer_has_no_first_token_to_be_late() -> None:
+    check(
+        _takes(0.3, reply(200, _WHOLE)),
+        status=Status.COMPLETED,
+        text="whole",
+        streaming=False,
+        first_token_s=SILENCE_S,
+        stall_s=SILENCE_S,
+    )
+
+
+def test_whole_answer_in_place_of_a_stream_has_no_first_token_either() -> None:
+    async def play(line: Line, request: Request) -> None:
+        whole = reply(200, _WHOLE)
+        await line.send(whole[:-5])
+        await asyncio.sleep(0.3)
+        await line.send(whole[-5:])
+
+    check(play, status=Status.COMPLETED, text="whole", first_token_s=0.1, stall_s=SILENCE_S)
+
+
+@pytest.mark.parametrize(
+    "sent", [(), (b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n   ",)], ids=["nothing", "its-head"]
+)
+def test_whole_answer_that_does_not_come_is_given_up(sent: tuple[bytes, ...]) -> None:
+    async def test() -> None:
+        play = says_and_waits(*sent)
+        async with provider(play) as upstream, gateway(upstream.url, streaming=False, whole_s=SILENCE_S) as opened:
+            got = ask(opened)
+            terminal = await got.ended()
+            assert (terminal.code, terminal.http_status or CODES[terminal.code].status) == ("upstream_timeout", 504)
+            assert "whole answer" in terminal.message
+            assert got.usage is not None, "it may have been generating"
+            assert (got.usage.output_tokens, got.usage.estimated) == (0, True)
+            await until(lambda: upstream.open == 0)
+
+    run(test)
+
+
+def test_cancel_before_the_first_token_estimates_the_input() -> None:
+    async def test() -> None:
+        async with provider(says_and_waits()) as upstream, gateway(upstream.url) as opened:
+            got = ask(opened)
+            await until(lambda: len(upstream.requests) == 1)
+            assert opened.cancel(got.log)
+            assert (await got.ended()).status is Status.CANCELLED
+            assert got.usage is not None
+            assert got.usage.input_tokens > 0
+            assert (got.usage.output_tokens, got.usage.estimated) == (0, True)
+
+    run(test)
+
+
+def test_refused_request_used_nothing() -> None:
+    async def test() -> None:
+        async with provider(says(reply(429, b"{}"))) as upstream, gateway(upstream.url) as opened:
+            got = ask(opened)
+            await got.ended()
+            assert got.usage is None
+
+    run(test)
+
+
+def test_usage_that_is_no_count_is_estimated() -> None:
+    async def test() -> None:
+        garbage = frame(choices=[], usage={"prompt_tokens": -5, "completion_tokens": "x", "total_tokens": 1e99})
+        play = says(CHUNKED, chunk(word("Hello") + finish() + garbage + DONE), LAST_CHUNK)
+        async with provider(play) as upstream, gateway(upstream.url) as opened:
+            got = ask(opened)
+            await got.ended()
+            assert got.usage is not None
+            assert got.usage.input_tokens > 0
+            assert (got.usage.output_tokens, got.usage.estimated) == (2, True)
+
+    run(test)
+
+
+SWITCH = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [SWITCH, SWITCH + HELLO, b"HTTP/1.1 101 Switching Protocols\r\n\r\n", b"HTTP/1.1 101 S\r\n\r\n" + HELLO],
+    ids=["alone", "with-bytes-of-it", "without-a-protocol", "without-a-protocol-with-bytes"],
+)
+def test_provider_that_switches_protocols_is_malformed(sent: bytes) -> None:
+    async def test() -> None:
+        broken: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: broken.append(context))
+        async with provider(says_and_waits(sent)) as upstream, gateway(upstream.url, first_token_s=1) as opened:
+            terminal = await ask(opened).ended()
+            assert terminal.code == "upstream_malformed"
+            await until(lambda: upstream.open == 0)
+        assert broken == []
+
+    run(test)
 
 
 def test_every_token_is_progress() -> None:

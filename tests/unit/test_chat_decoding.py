@@ -159,8 +159,8 @@ def test_extra_goes_onto_the_first_delta_or_the_end_of_the_choice_or_an_event_of
     assert decode({"choices": [choice(finish="stop", beside=beside)], **top})[-1] == ChoiceDone(
         0, Reason.STOP, "stop", both
     )
-    assert decode({"choices": [choice(role="assistant", beside=beside)], **top}) == [Opaque(0, both)]
-    assert decode({"choices": [], **top}) == [Opaque(0, Extra(response=top))]
+    assert decode({"choices": [choice(role="assistant", beside=beside)], **top}) == [Opaque(0, both, idle=True)]
+    assert decode({"choices": [], **top}) == [Opaque(0, Extra(response=top), idle=True)]
 
 
 def test_fields_of_the_message_do_not_end_up_inside_a_tool_call() -> None:
@@ -228,10 +228,15 @@ def test_usage_of_an_answer_that_was_cut_is_kept() -> None:
     assert decoder.failure.code == "upstream_cut"
 
 
-def test_counts_that_are_none_are_zero() -> None:
+def test_usage_whose_counts_are_none_is_no_usage() -> None:
     events = decode({"choices": [choice(finish="stop")], "usage": {"prompt_tokens": "7", "completion_tokens": -1}})
-    assert isinstance(events[-1], Usage)
-    assert (events[-1].input_tokens, events[-1].output_tokens) == (0, 0)
+    assert not any(isinstance(event, Usage) for event in events)
+
+
+def test_details_that_are_no_counts_are_zero() -> None:
+    usage = {"prompt_tokens": 7, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": "x"}}
+    events = decode({"choices": [choice(finish="stop")], "usage": usage})
+    assert events[-1] == Usage(7, 2, provider=usage)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +290,8 @@ def test_number_of_parts_is_bounded() -> None:
 def test_text_after_the_finish_reason_is_malformed_and_extra_fields_are_not() -> None:
     end = [choice(finish="stop")]
     assert failure(end, [choice(content="late")]) == "upstream_malformed"
-    assert decode(end, [choice(content="", finish="length", beside={"c": 1})])[-1] == Opaque(0, Extra(choice={"c": 1}))
+    late = decode(end, [choice(content="", finish="length", beside={"c": 1})])[-1]
+    assert late == Opaque(0, Extra(choice={"c": 1}), idle=True)
 
 
 def test_finish_reason_that_is_empty_is_none() -> None:

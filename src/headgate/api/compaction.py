@@ -97,7 +97,7 @@ async def _relayed(
             write_compaction(request, model=target.model),
             model=target.model,
             connect_s=timeouts.connect_s,
-            timeout_s=timeouts.total_s or timeouts.first_token_s,
+            timeout_s=min(timeouts.whole_s, timeouts.total_s or timeouts.whole_s),
             bytes_max=WHOLE_BYTES_MAX,
         )
     )

@@ -210,11 +210,14 @@ def whole(dialect: ClientDialect, log: Log, fold: Fold, terminal: Terminal) -> A
 
 
 def failed(dialect: ClientDialect, log: Log, terminal: Terminal, *, generated: bool) -> Answer:
-    """A failure that is still an HTTP status. SDKs must not silently pay again for tokens that were generated."""
+    """A failure that is still an HTTP status. SDKs must not silently pay again for tokens that were generated.
+
+    A provider that was asked for a whole answer, and given up, shows nothing of what it had generated.
+    """
     headers = [("content-type", dialect.error_media_type), ("headgate-response-id", log.id)]
     if terminal.retry_after_s is not None:
         headers.append(("retry-after", f"{terminal.retry_after_s:g}"))
-    if generated:
+    if generated or terminal.code == "upstream_timeout":
         headers.append(("x-should-retry", "false"))
     same = log.provider_dialect == dialect.name
     status = dialect.failure_status(terminal, same_dialect=same)

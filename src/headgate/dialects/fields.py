@@ -42,6 +42,17 @@ def kept(fields: dict[str, Any], known: frozenset[str]) -> dict[str, Any] | None
     return storable(found) if found else None
 
 
+def count_of(value: Any, most: int = INTEGER_MAX) -> int:
+    """`value`, if it is a count; else 0."""
+    return value if type(value) is int and 0 <= value <= most else 0
+
+
+def are_counts(values: list[Any], most: int = INTEGER_MAX) -> bool:
+    """Whether these, of which any may be missing, say how much was used: one at least, and each that is there is a count."""
+    given = [value for value in values if value is not None]
+    return bool(given) and all(type(value) is int and 0 <= value <= most for value in given)
+
+
 def storable(fields: dict[str, Any]) -> dict[str, Any]:
     """`fields`, if the journal can hold them: no integer beyond 64 bits, no nesting beyond `LEVELS_MAX`."""
     layer: list[Any] = [fields]

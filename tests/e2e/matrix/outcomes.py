@@ -40,7 +40,7 @@ def late(code: str) -> Outcome:
 CUT: Final = (late("upstream_cut"), early("upstream_cut"))
 BROKEN: Final = (late("upstream_cut"), early("upstream_malformed"))
 MALFORMED: Final = (late("upstream_malformed"), early("upstream_malformed"))
-SILENT: Final = (late("upstream_stalled"), early("upstream_first_token_timeout"))
+SILENT: Final = (late("upstream_stalled"), early("upstream_timeout"))
 IN_BAND: Final = (late("upstream_error"), early("upstream_error"))
 
 EVERYWHERE: Final[Mapping[str, tuple[Outcome, Outcome]]] = {
@@ -51,7 +51,7 @@ EVERYWHERE: Final[Mapping[str, tuple[Outcome, Outcome]]] = {
     "401": (early("upstream_auth"),) * 2,
     "400": (early("upstream_rejected"),) * 2,
     "404": (early("upstream_rejected", 404),) * 2,
-    "hang": (early("upstream_first_token_timeout"),) * 2,
+    "hang": (early("upstream_first_token_timeout"), early("upstream_timeout")),
     "slow-headers@0.3": (FULL,) * 2,
     "huge-headers": (early("upstream_too_large"),) * 2,
     "html": (early("upstream_malformed"),) * 2,

@@ -55,7 +55,7 @@ OUTCOMES: Final[Mapping[str, tuple[Outcome, Outcome]]] = {
     "401": (status("upstream_auth"),) * 2,
     "400": (status("upstream_rejected", openai.BadRequestError),) * 2,
     "404": (status("upstream_rejected", openai.NotFoundError),) * 2,
-    "hang": (status("upstream_first_token_timeout"),) * 2,
+    "hang": (status("upstream_first_token_timeout"), status("upstream_timeout")),
     "slow-headers@0.3": (FULL, FULL),
     "huge-headers": (status("upstream_too_large"),) * 2,
     "html": (status("upstream_malformed"),) * 2,
@@ -65,8 +65,8 @@ OUTCOMES: Final[Mapping[str, tuple[Outcome, Outcome]]] = {
     "reset": (in_band("upstream_cut"), status("upstream_cut")),
     "eof": (in_band("upstream_cut"), status("upstream_malformed")),
     "close": (in_band("upstream_cut"), status("upstream_malformed")),
-    "stall": (in_band("upstream_stalled"), status("upstream_first_token_timeout")),
-    "stall-comments": (in_band("upstream_stalled"), status("upstream_first_token_timeout")),
+    "stall": (in_band("upstream_stalled"), status("upstream_timeout")),
+    "stall-comments": (in_band("upstream_stalled"), status("upstream_timeout")),
     "bad-length": (FULL, status("upstream_cut")),
     "truncated-json": (in_band("upstream_malformed"), status("upstream_malformed")),
     "garbage": (in_band("upstream_malformed"), status("upstream_malformed")),
@@ -347,7 +347,10 @@ def test_a_provider_that_is_not_there_is_an_error_before_the_first_byte(client: 
         assert (refused.value.status_code, refused.value.code) == (502, "upstream_connect")
 
 
-def test_sdk_does_not_pay_twice_for_a_whole_answer_that_failed_after_tokens(gateway: GatewayProcess) -> None:
+@pytest.mark.parametrize("model", ["streamed/sim-fast-t20+cut@5", "hasty/sim-fast+hang"], ids=["cut", "late"])
+def test_sdk_does_not_pay_twice_for_a_whole_answer_that_failed_after_tokens(
+    gateway: GatewayProcess, model: str
+) -> None:
     """With retries on: the header ``x-should-retry: false`` keeps the SDK from asking again."""
     asked = 0
 
@@ -358,5 +361,5 @@ def test_sdk_does_not_pay_twice_for_a_whole_answer_that_failed_after_tokens(gate
     with OpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=3) as sdk:
         sdk._client.event_hooks["request"].append(count)
         with pytest.raises(openai.InternalServerError):
-            sdk.chat.completions.create(model="streamed/sim-fast-t20+cut@5", messages=MESSAGES)
+            sdk.chat.completions.create(model=model, messages=MESSAGES)
     assert asked == 1

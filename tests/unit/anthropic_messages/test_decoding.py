@@ -168,9 +168,15 @@ def test_usage_counts_what_was_read_from_and_written_to_the_cache() -> None:
 
 
 @pytest.mark.parametrize("wrong", [None, "1", -1, 1.5, True, COUNT_MAX + 1, [], {}])
-def test_what_is_no_count_is_none(wrong: Any) -> None:
-    usage = {"input_tokens": wrong, "output_tokens": 3, "output_tokens_details": wrong}
+def test_detail_that_is_no_count_is_none(wrong: Any) -> None:
+    usage = {"output_tokens": 3, "output_tokens_details": wrong, "cache_read_input_tokens": wrong}
     assert read_usage(usage) == Usage(0, 3, provider=usage)
+
+
+@pytest.mark.parametrize("wrong", ["1", -1, 1.5, True, COUNT_MAX + 1, [], {}])
+def test_usage_of_which_a_count_is_none_is_no_usage(wrong: Any) -> None:
+    assert read_usage({"input_tokens": wrong, "output_tokens": 3}) is None
+    assert read_usage({"input_tokens": 3, "output_tokens": wrong}) is None
 
 
 def test_start_of_a_message_alone_is_no_usage() -> None:

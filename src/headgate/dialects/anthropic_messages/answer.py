@@ -22,7 +22,7 @@ from headgate.dialects.anthropic_messages.blocks import Blocks
 from headgate.dialects.anthropic_messages.failures import failure_in_band
 from headgate.dialects.anthropic_messages.objects import REASONS
 from headgate.dialects.decode import Answer
-from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, typed
+from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, are_counts, count_of, kept, typed
 from headgate.errors import Failure
 from headgate.events import (
     AnyEvent,
@@ -177,7 +177,7 @@ class MessageAnswer(Answer):
         extra = Extra(response=response, delta=inside) if response or inside else None
         if event.get("usage") is not None:
             self._count(event["usage"])
-            self._usage = read_usage(self._usage_fields)
+            self._usage = read_usage(self._usage_fields) or self._usage
         if word and not self.finished:
             self._blocks.close(made)
             if REASONS.get(word) is Reason.REFUSAL:
@@ -186,7 +186,7 @@ class MessageAnswer(Answer):
             made += self._give_usage()
             self.finished = True
         elif extra is not None:
-            made.append(Opaque(0, extra))
+            made.append(Opaque(0, extra, idle=True))  # of the whole message, not of what it says
 
     def _count(self, usage: Any) -> None:
         """Counts are cumulative: a later value replaces an earlier one, and null replaces nothing."""
@@ -225,12 +225,13 @@ def _index(event: dict[str, Any]) -> int:
     return typed(event.get("index"), int, "a block's index")
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """The counts of a provider's usage object; what is no count is 0."""
+def read_usage(usage: dict[str, Any]) -> Usage | None:
+    """The counts of a provider's usage object; None if input and output are missing, or one of them is no count."""
+    if not are_counts([usage.get("input_tokens"), usage.get("output_tokens")], COUNT_MAX):
+        return None
 
     def count(fields: Any, name: str) -> int:
-        value = fields.get(name) if type(fields) is dict else None
-        return value if type(value) is int and 0 <= value <= COUNT_MAX else 0
+        return count_of(fields.get(name), COUNT_MAX) if type(fields) is dict else 0
 
     cached, written = count(usage, "cache_read_input_tokens"), count(usage, "cache_creation_input_tokens")
     return Usage(

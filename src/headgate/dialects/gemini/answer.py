@@ -11,7 +11,17 @@ from typing import Any, Final
 import msgspec
 
 from headgate.dialects import decode
-from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, is_heartbeat, kept, storable, typed
+from headgate.dialects.fields import (
+    HEARTBEATS,
+    INTEGER_MAX,
+    MalformedError,
+    are_counts,
+    count_of,
+    is_heartbeat,
+    kept,
+    storable,
+    typed,
+)
 from headgate.dialects.gemini.failures import failure_in_band
 from headgate.dialects.gemini.objects import merged
 from headgate.dialects.gemini.parts import FAILURES, UNSPECIFIED, Choice
@@ -26,6 +36,7 @@ _CHUNK_FIELDS: Final = frozenset({"candidates", "usageMetadata", "modelVersion",
 _KNOWN_FIELDS: Final = _CHUNK_FIELDS | {"promptFeedback"}
 _CANDIDATE_FIELDS: Final = frozenset({"content", "finishReason", "index"})
 _CONTENT_FIELDS: Final = frozenset({"parts", "role"})
+_COUNTS: Final = ("promptTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "toolUsePromptTokenCount")
 
 
 class Answer(decode.Answer):
@@ -130,7 +141,7 @@ class Answer(decode.Answer):
             if word and not self.finished:
                 self._block(word, extra, events)
             else:
-                events.append(Opaque(0, Extra(response=extra)))
+                events.append(Opaque(0, Extra(response=extra), idle=True))
         if self.finished:
             events += self._give_usage()
 
@@ -214,7 +225,8 @@ class Answer(decode.Answer):
         if self._usage is None or self._usage == self._usage_given:
             return []
         self._usage_given = self._usage
-        return [read_usage(storable(self._usage))]
+        usage = read_usage(storable(self._usage))
+        return [] if usage is None else [usage]
 
 
 def _carry(
@@ -244,7 +256,7 @@ def _carry(
         choice.pending = choice.pending or beside or {}
         beside = None
     if response or beside:
-        made.append(Opaque(choice.index, Extra(response or None, beside)))
+        made.append(Opaque(choice.index, Extra(response or None, beside), idle=True))
 
 
 def _block_reason(fields: dict[str, Any]) -> str:
@@ -259,12 +271,13 @@ def _useless(word: str, message: Any) -> Failure:
     return Failure("upstream_malformed", f"The provider ended its answer with {word}{said}")
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """The counts of a ``usageMetadata``; what is no count is 0."""
+def read_usage(usage: dict[str, Any]) -> Usage | None:
+    """The counts of a ``usageMetadata``; None if those that matter are missing or are no counts."""
+    if not are_counts([usage.get(field) for field in _COUNTS]):
+        return None
 
     def count(field: str) -> int:
-        value = usage.get(field)
-        return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0
+        return count_of(usage.get(field))
 
     thoughts = count("thoughtsTokenCount")
     return Usage(

@@ -84,7 +84,7 @@ class ChunkDecoder(Answer):
             self._seen = seen
             self._describe(events)
         if usage is not None:
-            self._usage = read_usage(storable(usage))
+            self._usage = read_usage(storable(usage)) or self._usage
         extra = kept(chunk, _CHUNK_FIELDS)
         for choice in typed(choices or [], list, "choices"):
             self._choice(typed(choice, dict, "a choice"), extra, events)
@@ -92,7 +92,7 @@ class ChunkDecoder(Answer):
                 return
             extra = None
         if extra:
-            events.append(Opaque(0, Extra(response=extra)))
+            events.append(Opaque(0, Extra(response=extra), idle=True))
         if self.finished:
             events += self._give_usage()
 
@@ -171,5 +171,5 @@ def _carry(choice: Choice, extra: Extra, made: list[AnyEvent]) -> None:
             return
     if made and isinstance(made[-1], ChoiceDone):
         made[-1] = msgspec.structs.replace(made[-1], extra=extra)
-    else:
-        made.append(Opaque(choice.index, extra))
+    else:  # what stood inside the delta may be output of a kind that nobody here knows
+        made.append(Opaque(choice.index, extra, idle=extra.delta is None))

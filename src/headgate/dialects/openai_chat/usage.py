@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.dialects.fields import INTEGER_MAX, typed
+from headgate.dialects.fields import are_counts, count_of, typed
 from headgate.events import Usage
 
 
@@ -24,12 +24,14 @@ def usage_of(chunk: dict[str, Any]) -> dict[str, Any] | None:
     return None if usage is None else typed(usage, dict, "usage")
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """The counts of a usage object; what is no count is 0."""
-    given, output = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+def read_usage(usage: dict[str, Any]) -> Usage | None:
+    """The counts of a usage object; None if input and output are missing, or one of them is no count."""
+    if not are_counts([usage.get("prompt_tokens"), usage.get("completion_tokens")]):
+        return None
+    given, output = count_of(usage.get("prompt_tokens")), count_of(usage.get("completion_tokens"))
     cached = _detail(usage, "prompt_tokens_details", "cached_tokens") or _elsewhere(usage)
     reasoning = _detail(usage, "completion_tokens_details", "reasoning_tokens")
-    beyond = _count(usage.get("total_tokens")) - given - output
+    beyond = count_of(usage.get("total_tokens")) - given - output
     # xAI and Gemini's endpoint count reasoning in the total alone; the latter may not even name it.
     if given and beyond > 0 and (reasoning == beyond or (not reasoning and cached != beyond)):
         output, reasoning = output + beyond, beyond
@@ -38,13 +40,9 @@ def read_usage(usage: dict[str, Any]) -> Usage:
 
 def _elsewhere(usage: dict[str, Any]) -> int:
     """Cached tokens where DeepSeek and Moonshot have them."""
-    return _count(usage.get("prompt_cache_hit_tokens")) or _count(usage.get("cached_tokens"))
+    return count_of(usage.get("prompt_cache_hit_tokens")) or count_of(usage.get("cached_tokens"))
 
 
 def _detail(usage: dict[str, Any], group: str, field: str) -> int:
     details = usage.get(group)
-    return _count(details.get(field)) if isinstance(details, dict) else 0
-
-
-def _count(value: Any) -> int:
-    return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0
+    return count_of(details.get(field)) if isinstance(details, dict) else 0

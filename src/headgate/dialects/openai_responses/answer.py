@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from headgate.dialects import decode
-from headgate.dialects.fields import HEARTBEATS, INTEGER_MAX, MalformedError, kept, storable, typed
+from headgate.dialects.fields import HEARTBEATS, MalformedError, are_counts, count_of, kept, storable, typed
 from headgate.dialects.openai_chat.failures import failure_in_band
 from headgate.dialects.openai_responses.failures import failure_of_error, failure_of_event
 from headgate.dialects.openai_responses.grouping import CONTENT, HANDLERS, PLACE, SUMMARY, Items, index_of
@@ -36,6 +36,8 @@ _TYPE: Final = re.compile(r"[A-Za-z0-9_.:\-]{1,128}")
 """What the type of an event that is passed on looks like; it becomes a line of a frame."""
 _OF_THE_ANSWER: Final = "response."
 """What the types of events about the answer begin with. Others, none of which is known, may be heartbeats."""
+_OF_OUTPUT: Final = frozenset({"item_id", "output_index", "delta"})
+"""One of these is in every event about something that was made; what has none may be a heartbeat of any name."""
 _LIFECYCLE_FIELDS: Final = frozenset({"type", "sequence_number", "response"})
 _REASON_FIELD: Final = frozenset({"reason"})
 _DELTA_FIELDS: Final = PLACE | {"summary_index", "delta", "logprobs"}
@@ -150,7 +152,8 @@ class Answer(decode.Answer):
         made.append(ChoiceDone(0, self._reason(word, provider_reason), provider_reason[:DESCRIPTION_CHARS_MAX], extra))
         usage = response.get("usage")
         if usage is not None:
-            made.append(read_usage(storable(typed(usage, dict, "usage"))))
+            read = read_usage(storable(typed(usage, dict, "usage")))
+            made += [] if read is None else [read]
         self.finished = self.ended = True
 
     def _reason(self, word: str, provider_reason: str) -> Reason:
@@ -173,8 +176,8 @@ class Answer(decode.Answer):
             found = storable({"logprobs": typed(logprobs, list, "logprobs")}) if logprobs else None
             extra = Extra(unknown, None, found) if unknown or found else None
         if not text:
-            if extra is not None:
-                self._other(event, made)  # nothing of the text, so no reader of another dialect need see it
+            if extra is not None:  # nothing of the text, so no reader of another dialect need see it
+                self._other(event, made, idle=extra.delta is None)
             return
         if logprobs:
             part.logprobs += logprobs
@@ -222,7 +225,7 @@ class Answer(decode.Answer):
             raise MalformedError(f"a part of kind {part.kind} has text of kind {kind}")
         return part
 
-    def _other(self, event: dict[str, Any], made: list[AnyEvent]) -> None:
+    def _other(self, event: dict[str, Any], made: list[AnyEvent], *, idle: bool = False) -> None:
         """An event that is nothing of ours, as it came; it names its item by our number."""
         kind = event["type"]
         if not _TYPE.fullmatch(kind) or kind.removeprefix(_OF_THE_ANSWER) in HEARTBEATS:
@@ -231,22 +234,22 @@ class Answer(decode.Answer):
         item = self._items.find(event)
         if item is not None and "output_index" in shown:
             shown["output_index"] = item.index
-        made.append(Opaque(0, Extra(response=storable(shown)), idle=not kind.startswith(_OF_THE_ANSWER)))
+        idle = idle or not kind.startswith(_OF_THE_ANSWER) or event.keys().isdisjoint(_OF_OUTPUT)
+        made.append(Opaque(0, Extra(response=storable(shown)), idle=idle))
 
 
-def read_usage(usage: dict[str, Any]) -> Usage:
-    """The counts of a provider's usage object; what is no count is 0."""
-
-    def count(value: Any) -> int:
-        return value if type(value) is int and 0 <= value <= INTEGER_MAX else 0
+def read_usage(usage: dict[str, Any]) -> Usage | None:
+    """The counts of a provider's usage object; None if input and output are missing, or one of them is no count."""
+    if not are_counts([usage.get("input_tokens"), usage.get("output_tokens")]):
+        return None
 
     def detail(group: str, field: str) -> int:
         details = usage.get(group)
-        return count(details.get(field)) if isinstance(details, dict) else 0
+        return count_of(details.get(field)) if isinstance(details, dict) else 0
 
     return Usage(
-        input_tokens=count(usage.get("input_tokens")),
-        output_tokens=count(usage.get("output_tokens")),
+        input_tokens=count_of(usage.get("input_tokens")),
+        output_tokens=count_of(usage.get("output_tokens")),
         cached_tokens=detail("input_tokens_details", "cached_tokens"),
         reasoning_tokens=detail("output_tokens_details", "reasoning_tokens"),
         provider=usage,
