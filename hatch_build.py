@@ -49,7 +49,7 @@ MODULES: Final = """
     admission api/callers api/creation api/declared api/direct audit/chain channel connection gateway guard journal log
     producer reader reading routing
     screening disconnects sinks stores/sqlite stores/sqlite_audit telemetry/account telemetry/instruments
-    telemetry/lines upstream
+    telemetry/lines telemetry/series upstream
 """
 """By path below the package. What runs once for a process, or talks to a library all the time, gains nothing here."""
 

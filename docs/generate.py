@@ -81,8 +81,8 @@ def errors_page(codes: Mapping[str, Code] = CODES) -> str:
 METRICS_LEAD: Final = "`GET /metrics` answers with these, in the Prometheus text format."
 
 
-def metrics_page(metrics: Iterable[Any]) -> str:
-    """Every metric. A record has ``name kind help labels unit``."""
+def metrics_page(metrics: Iterable[Any], labels: Mapping[str, str]) -> str:
+    """Every metric, and what each label says. A record has ``name kind help labels unit``."""
     rows = [
         (
             f"`{metric.name}`",
@@ -94,7 +94,8 @@ def metrics_page(metrics: Iterable[Any]) -> str:
         for metric in metrics
     ]
     header = ["name", "kind", "labels", "unit", "meaning"]
-    return page("Metrics", "headgate.telemetry.metrics.METRICS", METRICS_LEAD, table(header, rows))
+    said = table(["label", "meaning"], [(f"`{label}`", meaning) for label, meaning in labels.items()])
+    return page("Metrics", "headgate.telemetry.metrics.METRICS", METRICS_LEAD, table(header, rows), "## Labels", said)
 
 
 # --- configuration
@@ -209,7 +210,7 @@ def _module(name: str) -> ModuleType | None:
 
 def _metrics() -> str | None:
     module = _module("headgate.telemetry.metrics")
-    return metrics_page(module.METRICS) if module else None
+    return metrics_page(module.METRICS, module.LABELS) if module else None
 
 
 def _configuration() -> str | None:

@@ -34,12 +34,13 @@ from headgate.producer import TICK_S, Producer
 from headgate.reader import StreamReader
 from headgate.request import CreateRequest
 from headgate.reviews import Reviews
-from headgate.routing import Routing
+from headgate.routing import Routing, named_models
 from headgate.stores import Store, open_store
 from headgate.stores.secret import Secret
 from headgate.telemetry.account import Account
 from headgate.telemetry.logs import fields, logger
 from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.series import KnownModels
 from headgate.tokens import estimate
 
 UPKEEP_S: Final = 0.5
@@ -72,6 +73,7 @@ class Gateway:
         self._is_open = False
         self._recovering = False  # the store failed, and what was in flight then has no end yet
         self.routing = Routing(config)
+        self._models = KnownModels(self.metrics, named_models(config.routes))
         self._producers: dict[str, Producer] = {}
         self._streams: set[StreamReader] = set()
         self.errands: set[asyncio.Future[Any]] = set()
@@ -219,7 +221,7 @@ class Gateway:
             self.oversight.govern(producer, admitted, admitted.rules, partial(self._handed_over, producer))
         self.hub.live[log.id] = log
         self._producers[log.id] = producer
-        log.account = Account(self.metrics, started, target.provider_name, target.model)
+        log.account = Account(self._models, started, target.provider_name, target.model)
         if admitted.screening is not None:
             producer.announce()
             admitted.screening.when_done(partial(self._screened, producer, admitted))

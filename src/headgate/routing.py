@@ -22,6 +22,7 @@ from headgate.upstream import Pool, endpoint
 
 RESOLVED_MAX: Final = 1_024
 """Model names whose route is remembered; clients choose the names."""
+_GLOB: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,16 @@ def _body_sent(request: CreateRequest, route: Route, target: Target) -> dict[str
     """The body, unless the provider gets only what a `Prompt` has a place for, and the rest is dropped."""
     dropped = route.on_unsupported == "drop" and target.dialect.name != request.dialect
     return None if dropped else request.body
+
+
+def is_glob(route: Route) -> bool:
+    """Whether a route serves more names than the one it is written with."""
+    return bool(_GLOB & set(route.model))
+
+
+def named_models(routes: list[Route]) -> set[tuple[str, str]]:
+    """Provider and model of every route that says which model it leads to, whatever name is asked for."""
+    return {target_model(r.to[0], r.model) for r in routes if not is_glob(r) or "*" not in r.to[0]}
 
 
 def asks_for_stream(request: CreateRequest, route: Route, target: Target) -> bool:

@@ -47,7 +47,11 @@ def test_page_that_differs_is_found_and_written(
 
 def test_metrics_page_has_a_row_for_each_metric(generate: ModuleType) -> None:
     metric = SimpleNamespace(name="ttft_seconds", kind="histogram", help="First | token.", labels=("route",), unit="s")
-    assert r"| `ttft_seconds` | histogram | `route` | s | First \| token. |" in generate.metrics_page([metric])
+    assert r"| `ttft_seconds` | histogram | `route` | s | First \| token. |" in generate.metrics_page([metric], {})
+
+
+def test_metrics_page_has_a_row_for_each_label(generate: ModuleType) -> None:
+    assert "| `route` | Which one. |" in generate.metrics_page([], {"route": "Which one."})
 
 
 class Timeouts(BaseModel):

@@ -14,9 +14,10 @@ import msgspec
 from headgate import fetch
 from headgate.api.exchange import Exchange
 from headgate.api.pages import anthropic_page, gemini_page
-from headgate.config import Route, match_route
+from headgate.config import match_route
 from headgate.dialects.gemini.request import model_object
 from headgate.gateway import Gateway
+from headgate.routing import is_glob
 
 MODELS_TIMEOUT_S: Final = 3.0
 """A provider that does not list its models by then is left out of the answer."""
@@ -24,7 +25,6 @@ MODELS_TTL_S: Final = 60.0
 MODELS_BYTES_MAX: Final = 4 * 1024 * 1024
 GEMINI_PREFIXES: Final = ("/v1beta/", "/v1alpha/")
 """Versions of Google's API that nobody else has; its methods are the same in all, ``/v1`` included."""
-_GLOB: Final = frozenset("*?[")
 _JSON: Final = (("content-type", "application/json"),)
 
 
@@ -80,12 +80,12 @@ class Models:
 
     async def _names(self) -> dict[str, str]:
         routes = self._gateway.config.routes
-        providers = sorted({route.to[0].partition("/")[0] for route in routes if _is_glob(route)})
+        providers = sorted({route.to[0].partition("/")[0] for route in routes if is_glob(route)})
         listed = dict(zip(providers, await asyncio.gather(*(self._list_of(name) for name in providers)), strict=True))
         names: dict[str, str] = {}
         for route in routes:
             provider = route.to[0].partition("/")[0]
-            if not _is_glob(route):
+            if not is_glob(route):
                 names.setdefault(route.model, provider)
                 continue
             for model in listed[provider]:
@@ -105,10 +105,6 @@ class Models:
             names = target.dialect.read_models(body)
             self._listed[provider] = (time.monotonic(), names)
         return names
-
-
-def _is_glob(route: Route) -> bool:
-    return bool(_GLOB & set(route.model))
 
 
 def _openai_model(name: str, owner: str) -> dict[str, Any]:

@@ -32,5 +32,5 @@ async def ready(gateway: Gateway, exchange: Exchange) -> None:
 async def metrics(gateway: Gateway, exchange: Exchange) -> None:
     """``GET /metrics``."""
     await exchange.answer(
-        200, (("content-type", "text/plain; version=0.0.4; charset=utf-8"),), gateway.metrics.exposition()
+        200, (("content-type", "text/plain; version=0.0.4; charset=utf-8"),), await gateway.metrics.exposition()
     )

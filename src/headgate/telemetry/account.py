@@ -8,9 +8,9 @@ from headgate.events import AttemptEnded, Delta, Entry, ResponseStarted, Termina
 from headgate.log import Log
 from headgate.policies import NONE
 from headgate.receipts import ReceiptFold
-from headgate.telemetry.instruments import Counter, Histogram
+from headgate.telemetry.instruments import Histogram
 from headgate.telemetry.logs import info, logger
-from headgate.telemetry.metrics import LABEL_SETS_MAX, Metrics
+from headgate.telemetry.series import KnownModels, Series
 
 _logger = logger("response")
 
@@ -18,57 +18,8 @@ _RARE: Final = frozenset({ResponseStarted, Usage, AttemptEnded})
 """What beside text has numbers in it."""
 _DELTA: Final = Delta
 """Of this module: a name from an interpreted one is looked up each time, and this is asked for every token."""
-
-
-class _Series:
-    """The counters of one model of one provider, looked up once."""
-
-    __slots__ = ("_labels", "_metrics", "_outcomes", "gaps", "input_tokens", "output_tokens", "ttft")
-
-    def __init__(self, metrics: Metrics, provider: str, model: str) -> None:
-        self._metrics = metrics
-        self._labels = (provider, model)
-        self._outcomes: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
-        histogram = metrics.histogram
-        self.gaps = histogram("gen_ai_client_operation_time_per_output_chunk_seconds", provider, model)
-        self.ttft: Histogram | None = None
-        self.input_tokens: Histogram | None = None
-        self.output_tokens: Histogram | None = None
-
-    @classmethod
-    def of(cls, metrics: Metrics, provider: str, model: str) -> _Series:
-        series: _Series | None = metrics.series.get((provider, model))
-        if series is None:
-            if len(metrics.series) >= LABEL_SETS_MAX:
-                metrics.series.clear()
-            series = metrics.series[provider, model] = cls(metrics, provider, model)
-        return series
-
-    def first_token(self, seconds: float) -> None:
-        if self.ttft is None:
-            self.ttft = self._metrics.histogram("gen_ai_server_time_to_first_token_seconds", *self._labels)
-        self.ttft.observe(seconds)
-
-    def tokens(self, usage: Usage) -> None:
-        if self.input_tokens is None or self.output_tokens is None:
-            histogram = self._metrics.histogram
-            self.input_tokens = histogram("gen_ai_client_token_usage", *self._labels, "input")
-            self.output_tokens = histogram("gen_ai_client_token_usage", *self._labels, "output")
-        self.input_tokens.observe(usage.input_tokens)
-        self.output_tokens.observe(usage.output_tokens)
-
-    def ended(self, dialect: str, terminal: Terminal, seconds: float) -> None:
-        status, code = str(terminal.status), terminal.code
-        outcome = (dialect, status, code)
-        found = self._outcomes.get(outcome)
-        if found is None:
-            found = self._outcomes[outcome] = (
-                self._metrics.counter("headgate_responses_total", dialect, *self._labels, status, code),
-                self._metrics.histogram("gen_ai_server_request_duration_seconds", *self._labels, status),
-            )
-        count, duration = found
-        count.inc()
-        duration.observe(seconds)
+_NO_GAPS: Final = Histogram()
+"""What stands for a response's gaps until its first text; nothing is counted there."""
 
 
 class Account:
@@ -80,6 +31,7 @@ class Account:
         "_last_at",
         "_metrics",
         "_model",
+        "_models",
         "_provider",
         "_series",
         "_started",
@@ -88,18 +40,19 @@ class Account:
         "_usage",
     )
 
-    def __init__(self, metrics: Metrics, started: ResponseStarted, provider: str, model: str) -> None:
-        self._metrics = metrics
+    def __init__(self, models: KnownModels, started: ResponseStarted, provider: str, model: str) -> None:
+        self._metrics = models.metrics
+        self._models = models
         self._started = started
         self._provider = provider
         self._model = model
-        self._series = _Series.of(metrics, provider, model)
+        self._series: Series | None = models.find(provider, model)  # None: the provider has not answered to it yet
         self._started_at = 0
         self._first_at = 0
         self._text_at = 0  # of the last read that brought text
         self._last_at = 0
         self._usage: Usage | None = None
-        self._gaps = self._series.gaps
+        self._gaps = _NO_GAPS
 
     def feed(self, entry: Entry) -> None:
         events = entry.events
@@ -114,10 +67,12 @@ class Account:
     def close(self, log: Log, terminal: Terminal) -> None:
         """The log has ended: count it, and write its line."""
         duration_ns = self._last_at - self._started_at
-        self._series.ended(self._started.dialect, terminal, duration_ns / 1e9)
-        usage = self._usage
+        series, usage = self._series, self._usage
+        if series is None:
+            series = self._unanswered(usage)
+        series.ended(self._started.dialect, terminal, duration_ns / 1e9)
         if usage is not None:
-            self._series.tokens(usage)
+            series.tokens(usage)
             if usage.estimated:
                 self._metrics.counter("headgate_estimated_usage_total", self._provider).inc()
         if log.decisions.decided:
@@ -152,7 +107,10 @@ class Account:
                 self._attempt_ended(cast(AttemptEnded, event))
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
-        if event.code not in ("ok", "cancelled"):
+        if event.code == "ok":
+            if self._series is None:
+                self._answered()
+        elif event.code != "cancelled":
             self._metrics.counter("headgate_upstream_errors_total", self._provider, event.code).inc()
 
     def _text(self, at: int) -> None:
@@ -160,8 +118,21 @@ class Account:
             self._gaps.observe((at - self._text_at) / 1e9)
         else:
             self._first_at = at
-            self._series.first_token((at - self._started_at) / 1e9)
+            self._gaps = self._answered().first_token((at - self._started_at) / 1e9)
         self._text_at = at
+
+    def _answered(self) -> Series:
+        """The provider knows the model."""
+        series = self._series
+        if series is None:
+            series = self._series = self._models.learn(self._provider, self._model)
+        return series
+
+    def _unanswered(self, usage: Usage | None) -> Series:
+        """Where to count what ended without text that passed and without a good end of its attempt."""
+        if usage is not None and usage.output_tokens:  # it did answer; a rule let nothing of it pass
+            return self._answered()
+        return self._models.find(self._provider, self._model) or self._models.other(self._provider)
 
     def _write_line(self, log: Log, terminal: Terminal, duration_ns: int) -> None:
         usage, policy = self._usage, self._started.policy

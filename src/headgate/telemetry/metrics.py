@@ -2,7 +2,8 @@
 
 Names follow the OpenTelemetry GenAI conventions where those have one (in Prometheus spelling). Counting is done here
 and not by prometheus_client's own classes because the per-gap histogram is on the token path: those take a lock and
-several calls per observation. Everything runs on one event loop; exposition is prometheus_client's.
+several calls per observation. Everything runs on one event loop, so a page is made in portions with a turn of the
+loop after each; the text of a portion is prometheus_client's.
 
 TTFT is the first event with text; a gap is between two reads of a stream that brought text, so it may hold several
 tokens and is not called inter-token latency: tools disagree on what that is.
@@ -10,9 +11,10 @@ tokens and is not called inter-token latency: tools disagree on what that is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -21,9 +23,18 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from headgate.telemetry.instruments import Counter, Histogram
 
 Kind = Literal["counter", "gauge", "histogram"]
+Children = list[tuple[tuple[str, ...], Counter | Histogram]]
+"""Some label sets of one metric, and what was counted there."""
 
-LABEL_SETS_MAX: Final = 1_000
-"""Label sets of one metric: clients choose model names, so what is beyond is counted under ``other``."""
+MODELS_MAX: Final = 100
+"""Models of one provider that are counted by name because they answered (`series`): some 130 lines of the page each."""
+MODEL_CHARS_MAX: Final = 200
+"""Of a model's name that is a label; it stands in every one of those lines."""
+OTHER: Final = "other"
+"""The model of what is not counted by name."""
+HEAD_LINES: Final = 2
+PORTION_LINES: Final = 200
+"""Lines of the page that are made in one turn of the event loop: a millisecond or two."""
 
 DURATION_S: Final = (
     0.01,
@@ -168,18 +179,40 @@ METRICS: Final = (
     MetricSpec("headgate_expired_responses_total", "counter", "Responses dropped because their retention ended."),
 )
 
+LABELS: Final = {
+    "endpoint": "A path of this gateway, with `{id}` for ids and names, and `websocket` before it for those; `unknown` for any other.",
+    "status": "HTTP status of the answer; `none` if the client left before there was one.",
+    "dialect": "The dialect of the client.",
+    "provider": "Its name in `[[providers]]`.",
+    "model": "The name the provider is asked for, if a route spells it out or the provider has answered to it; "
+    f"`{OTHER}` until then. A provider has at most {MODELS_MAX} models that became known by answering, the first "
+    f"ones since the start; further ones, and names of more than {MODEL_CHARS_MAX} characters, stay `{OTHER}`. "
+    "It is the only label whose values callers choose; the others keep theirs whatever the model is.",
+    "terminal": "How a response ended, by the name of its terminal.",
+    "error_type": "An [error code](errors.md); empty where there was no error.",
+    "token_type": "`input` or `output`.",
+    "reason": "`requested`, `disconnected` or `drain`.",
+    "policy": "Name of a policy.",
+    "gate": "Where it was judged: `request`, `stream`, `lane` (a judge beside the stream) or `final`.",
+    "rule": "Name of a rule.",
+    "action": "What the rule did.",
+    "dry": "`true` or `false`.",
+    "outcome": "One of those that the metric's meaning names.",
+    "detector": "Name of the detector that was asked.",
+}
+"""What each label says. All but ``model`` have values that are ours or the configuration's."""
 
-class Metrics(Collector):
+
+class Metrics:
     """All metrics of one gateway."""
 
     def __init__(self) -> None:
         self._specs = {spec.name: spec for spec in METRICS}
         self._children: dict[str, dict[tuple[str, ...], Counter | Histogram]] = {spec.name: {} for spec in METRICS}
         self._gauges: dict[str, Callable[[], float]] = {}
-        self.series: dict[tuple[str, ...], Any] = {}
-        """What those who count often keep of their counters, by labels; at most `LABEL_SETS_MAX`."""
-        self._registry = CollectorRegistry()
-        self._registry.register(self)
+        self._rendering = asyncio.Lock()
+        self._begun = 0  # pages
+        self._page = (0, b"")  # the last complete one, and which it was
 
     def counter(self, name: str, *labels: str) -> Counter:
         """The counter of these label values; keep it where it is used often."""
@@ -197,13 +230,31 @@ class Metrics(Collector):
         assert self._specs[name].kind == "gauge"
         self._gauges[name] = read
 
-    def exposition(self) -> bytes:
-        """Prometheus text format."""
-        return generate_latest(self._registry)
+    async def exposition(self) -> bytes:
+        """Prometheus text format, made beside everything else.
 
-    def collect(self) -> Iterable[Metric]:
+        The lines of one label set are of one moment; those of another may be of a later one. However many ask, one page
+        is made at a time, and who waited for that is given one that was begun after they asked.
+        """
+        asked = self._begun
+        async with self._rendering:
+            if self._page[0] <= asked:
+                self._begun = begun = self._begun + 1
+                text = []
+                for portion in self.portions():
+                    text.append(portion)
+                    await asyncio.sleep(0)
+                self._page = (begun, b"".join(text))
+            return self._page[1]
+
+    def portions(self) -> Iterator[bytes]:
+        """The page, at most `PORTION_LINES` at a time and what heads them."""
         for spec in METRICS:
-            yield self._metric(spec)
+            children = list(self._children[spec.name].items())
+            step = max(1, PORTION_LINES // _lines_each(spec))
+            yield _text(self._metric(spec, children[:step]))
+            for start in range(step, len(children), step):
+                yield _without_head(_text(self._metric(spec, children[start : start + step])))
 
     def _child(self, name: str, labels: tuple[str, ...], kind: type[Counter | Histogram]) -> Counter | Histogram:
         children = self._children[name]
@@ -211,29 +262,52 @@ class Metrics(Collector):
         if child is None:
             spec = self._specs[name]
             assert len(labels) == len(spec.labels), f"{name} has labels {spec.labels}"
-            if len(children) >= LABEL_SETS_MAX:
-                labels = ("other",) * len(labels)
-            child = children.setdefault(labels, kind(spec.buckets))
+            child = children[labels] = kind(spec.buckets)
         return child
 
-    def _metric(self, spec: MetricSpec) -> Metric:
-        children = self._children[spec.name]
+    def _metric(self, spec: MetricSpec, children: Children) -> Metric:
         if spec.kind == "gauge":
             read = self._gauges.get(spec.name)
             return GaugeMetricFamily(spec.name, spec.help, value=read() if read else 0)
         if spec.kind == "counter":
             counters = CounterMetricFamily(spec.name, spec.help, labels=spec.labels)
-            for labels, child in children.items():
+            for labels, child in children:
                 assert isinstance(child, Counter)
                 counters.add_metric(labels, child.value)
             if not spec.labels and not children:
                 counters.add_metric((), 0)
             return counters
         histograms = HistogramMetricFamily(spec.name, spec.help, labels=spec.labels)
-        for labels, child in children.items():
+        for labels, child in children:
             assert isinstance(child, Histogram)
             histograms.add_metric(labels, _cumulative(child), sum_value=child.sum)
         return histograms
+
+
+class _One(Collector):
+    """One metric, for a library that takes registries of collectors."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        yield self._metric
+
+
+def _text(metric: Metric) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_One(metric))
+    return generate_latest(registry)
+
+
+def _without_head(text: bytes) -> bytes:
+    """A metric is headed once, by the lines ``# HELP`` and ``# TYPE``."""
+    return text.split(b"\n", HEAD_LINES)[HEAD_LINES]
+
+
+def _lines_each(spec: MetricSpec) -> int:
+    """Of one label set: a value, or the buckets with the last of them, the count and the sum."""
+    return len(spec.buckets) + 3 if spec.kind == "histogram" else 1
 
 
 def _cumulative(child: Histogram) -> list[tuple[str, float]]:

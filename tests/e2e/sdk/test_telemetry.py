@@ -12,7 +12,7 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from headgate.telemetry.metrics import METRICS
+from headgate.telemetry.metrics import METRICS, MODELS_MAX
 from tests.e2e.conftest import KINDS, configured
 from tests.e2e.harness import GatewayProcess, until
 from tests.e2e.sdk.asking import PROMPT, body, key_hash, post, response_id
@@ -117,13 +117,29 @@ def test_ids_do_not_become_labels(caller: httpx.Client, done: dict[str, str]) ->
 def test_models_that_clients_make_up_do_not_flood_the_metrics(counted: GatewayProcess, caller: httpx.Client) -> None:
     if counted.mount:
         pytest.skip("it takes seconds, and the metrics do not know where they are mounted")
-    for start in range(0, 1_100, 100):  # a hundred requests down one connection, then their answers
+    responses, refused = "headgate_responses_total", {"model": "other", "provider": "sim", "dialect": "openai-chat"}
+    refused |= {"terminal": "failed", "error_type": "upstream_rejected"}
+    before = value(families(caller), responses, **refused)
+    ask_for_all(counted, [f"sim-fast-made-up-{number}" for number in range(1_100)])
+    found = families(caller)
+    assert value(found, responses, **refused) == before + 1_100
+    assert not any("made-up" in one.labels["model"] for one in found["headgate_responses"].samples)
+
+    assert post(caller, "sim-fast-t7").status_code == 200
+    ask_for_all(counted, [f"sim-fast-t1-f0.{number:03}" for number in range(2 * MODELS_MAX)])
+    found = families(caller)
+    assert len({one.labels["model"] for one in found["headgate_responses"].samples}) == MODELS_MAX + 1
+    assert value(found, responses, model="sim-fast-t7", terminal="completed") == 1
+    assert value(found, responses, model="other", terminal="completed") > 0
+
+
+def ask_for_all(gateway: GatewayProcess, models: list[str]) -> None:
+    for start in range(0, len(models), 100):  # a hundred requests down one connection, then their answers
         requests = [
-            creation(counted, body(f"sim-fast-t1-made-up-{number}"), f"Authorization: Bearer {KEY}", close=False)
-            for number in range(start, start + 100)
+            creation(gateway, body(model), f"Authorization: Bearer {KEY}", close=False)
+            for model in models[start : start + 100]
         ]
-        ask(counted, b"".join(requests) + head(counted, "GET", "/healthz"))
-    assert len({one.labels["model"] for one in families(caller)["headgate_responses"].samples}) <= 1_001
+        ask(gateway, b"".join(requests) + head(gateway, "GET", "/healthz"))
 
 
 def lines(gateway: GatewayProcess) -> list[dict[str, Any]]:
