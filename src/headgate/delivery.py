@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from headgate.config import OnDisconnect
@@ -18,6 +19,20 @@ CURSOR_DIGITS_MAX: Final = 15
 """A log of 10^15 events does not exist, and larger numbers are not exact in JavaScript."""
 RESUMABLE_GRACE_S: Final = 10.0
 """Grace for callers that said they will come back (``Headgate-Resume: 1``)."""
+CANCELLED_GRACE_S: Final = 1.0
+"""How long a gateway that is closed may take to say so after its server cancelled the requests. Servers do one right
+after the other; what nobody reads meanwhile costs no more than a moment."""
+
+
+class Departure(Enum):
+    """Why a reader is gone."""
+
+    CLIENT = "client"
+    """It left."""
+    CANCELLED = "cancelled"
+    """Its request was cancelled, by a server that stops or because the client left: not yet known."""
+    SERVER = "server"
+    """The server stops, and has closed the connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +41,18 @@ class Farewell:
 
     action: OnDisconnect
     after_s: float
+    why: Departure = Departure.CLIENT
 
 
-def farewell(policy: OnDisconnect, *, grace_s: float | None, resumable: bool) -> Farewell:
+def farewell(
+    policy: OnDisconnect, *, grace_s: float | None, resumable: bool, why: Departure = Departure.CLIENT
+) -> Farewell:
     """The route's policy with the grace that applies: the route's own, or 10 s for who asked to be resumable, or none."""
     if grace_s is None:
         grace_s = RESUMABLE_GRACE_S if resumable else 0.0
-    return Farewell(policy, grace_s)
+    if why is Departure.CANCELLED:
+        grace_s = max(grace_s, CANCELLED_GRACE_S)
+    return Farewell(policy, grace_s, why)
 
 
 def parse_cursor(text: str, *, last_seq: int) -> int:

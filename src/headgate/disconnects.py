@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 
 from headgate.config import OnDisconnect
-from headgate.delivery import Farewell
+from headgate.delivery import Departure, Farewell
 from headgate.log import Log
 from headgate.producer import Producer
 from headgate.telemetry.metrics import Metrics
@@ -24,16 +24,17 @@ class Disconnects:
         self._graces: dict[str, asyncio.TimerHandle] = {}
 
     def reader_left(self, log: Log, farewell: Farewell) -> None:
-        """A client went away before the end. If it was the last one, the route's policy applies after its grace."""
-        self._metrics.counter("headgate_disconnects_total").inc()
+        """A reader went away before the end. If it was the last one, the route's policy applies after its grace."""
+        if farewell.why is Departure.CLIENT:
+            self._metrics.counter("headgate_disconnects_total").inc()
         if log.readers or log.ended or farewell.action is OnDisconnect.CONTINUE:
             return
         if farewell.after_s <= 0:
-            self._abandon(log, farewell.action)
+            self._abandon(log, farewell)
             return
         self.forget(log.id)
         loop = asyncio.get_running_loop()
-        self._graces[log.id] = loop.call_later(farewell.after_s, self._abandon, log, farewell.action)
+        self._graces[log.id] = loop.call_later(farewell.after_s, self._abandon, log, farewell)
 
     def forget(self, response_id: str) -> None:
         """Somebody reads again, or there is nothing more to read: no grace runs any more."""
@@ -47,13 +48,19 @@ class Disconnects:
             timer.cancel()
         self._graces.clear()
 
-    def _abandon(self, log: Log, action: OnDisconnect) -> None:
+    def _abandon(self, log: Log, farewell: Farewell) -> None:
         self._graces.pop(log.id, None)
         producer = self._producers.get(log.id)
         if producer is None or producer.held or log.readers or log.ended:
             return
+        if farewell.why is Departure.SERVER:
+            self._metrics.counter("headgate_cancels_total", "drain").inc()
+            producer.interrupt()
+            return
+        if farewell.why is Departure.CANCELLED:  # the gateway goes on, so it was the client
+            self._metrics.counter("headgate_disconnects_total").inc()
         self._metrics.counter("headgate_cancels_total", "disconnected").inc()
-        if action is OnDisconnect.DRAIN:
+        if farewell.action is OnDisconnect.DRAIN:
             producer.mute()
         else:
             producer.cancel("disconnected", "Every reader went away.")

@@ -33,9 +33,11 @@ class Broken(Exception):
 class _Wakeable:
     """Something that is told when there is something new: a coroutine that parks, or a callback while there is none."""
 
-    __slots__ = ("_waiter", "_woken", "on_wake")
+    __slots__ = ("_waiter", "_woken", "cancelled", "on_wake")
 
     def __init__(self) -> None:
+        self.cancelled = False
+        """The request was cancelled, and it is not known whether because of its client."""
         self.on_wake: Callable[[], None] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._woken = False

@@ -104,10 +104,13 @@ class SendSink:
         "_stall_s",
         "_wake",
         "paused",
+        "torn",
     )
 
     def __init__(self, send: Send, wake: Callable[[], None], *, stall_s: float) -> None:
         self.paused = False
+        self.torn = False
+        """Cancelled in the middle of sending: nobody knows what of it has left, so nothing may follow."""
         self._send = send
         self._wake = wake
         self._stall_s = stall_s
@@ -141,6 +144,9 @@ class SendSink:
             raise ClientStalledError from None
         except (OSError, RuntimeError) as error:  # how servers say that the client has left
             raise ClientGone from error
+        except asyncio.CancelledError:
+            self.torn = True
+            raise
 
 
 class MessageSink:

@@ -229,10 +229,13 @@ class MountedProcess(GatewayProcess):
     """``examples/mounted.py``: a FastAPI application with Headgate under ``/llm``, served by plain uvicorn."""
 
     mount = "/llm"
+    graceful_s: ClassVar[int] = 10
+    """What uvicorn gives requests that are open when it is told to stop; then it cancels them."""
 
     def _command(self) -> list[str]:
         uvicorn = [sys.executable, "-m", "uvicorn", "mounted:app", "--app-dir", str(EXAMPLES), "--no-access-log"]
-        return [*uvicorn, "--log-level", "warning", "--host", HOST, "--port", str(self.port)]
+        uvicorn += ["--timeout-graceful-shutdown", str(self.graceful_s), "--log-level", "warning"]
+        return [*uvicorn, "--host", HOST, "--port", str(self.port)]
 
     def _environment(self) -> dict[str, str]:
         return {**super()._environment(), "HEADGATE_CONFIG": str(self._config)}

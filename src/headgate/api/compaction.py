@@ -115,12 +115,10 @@ async def _relayed(
     try:
         return await asking
     except asyncio.CancelledError:
-        current = asyncio.current_task()
-        if current is not None and current.cancelling():  # it is the gateway that stops
-            raise
         if gone:
             raise ClientGone from None
-        return Failure("interrupted", "The gateway stopped while the compaction was under way.")
+        # The gateway stops, or the server that it is mounted in: nothing is under way any more, and that can be said.
+        return Failure("interrupted", "The compaction was stopped while it was under way.")
 
 
 def _answer(outcome: fetch.Fetched | Failure, target: Target) -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -10,8 +11,9 @@ import msgspec
 from headgate.api import conversation
 from headgate.api.declared import declared
 from headgate.api.exchange import Answer, Exchange, Headers
+from headgate.api.staying import stay
 from headgate.assemble import Fold
-from headgate.delivery import farewell
+from headgate.delivery import Departure, farewell
 from headgate.dialects import ClientDialect
 from headgate.dialects.transport import NDJSON, Shape, sse
 from headgate.errors import RequestError, store_unavailable
@@ -112,17 +114,25 @@ async def _stream(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, 
     resumable = exchange.header(b"headgate-resume") == "1"
     try:
         exchange.on_disconnect(reader.disconnect)
-        opened = await reader.opened(gateway.config.server.commit_after_s)
-        if reader.lost:
-            return
-        if opened and not log.opened and log.terminal is not None and not log.terminal.status.successful:
-            await exchange.answer(*failed(dialect, log, log.terminal, generated=False))
-            return
-        await deliver(gateway, exchange, shape.media_type, log, reader)
+        await stay(exchange, reader, partial(_follow, gateway, exchange, dialect, shape, log, reader))
     except Broken:
         raise _broken(exchange) from None
     finally:
         leave(gateway, log, reader, resumable=resumable)
+
+
+async def _follow(
+    gateway: Gateway, exchange: Exchange, dialect: ClientDialect, shape: Shape, log: Log, reader: StreamReader
+) -> None:
+    """The stream, or the status of a response that failed before it had begun."""
+    opened = exchange.started or await reader.opened(gateway.config.server.commit_after_s)
+    if reader.lost:
+        return
+    ended = None if exchange.started else log.terminal
+    if opened and not log.opened and ended is not None and not ended.status.successful:
+        await exchange.answer(*failed(dialect, log, ended, generated=False))
+        return
+    await deliver(gateway, exchange, shape.media_type, log, reader)
 
 
 def stream_reader(gateway: Gateway, dialect: ClientDialect, log: Log, shape: Shape) -> StreamReader:
@@ -160,14 +170,25 @@ async def deliver(gateway: Gateway, exchange: Exchange, media_type: str, log: Lo
         gateway.stream_closed(reader)
 
 
-def leave(gateway: Gateway, log: Log, reader: StreamReader | WholeReader, *, resumable: bool) -> None:
+def leave(
+    gateway: Gateway,
+    log: Log,
+    reader: StreamReader | WholeReader,
+    *,
+    resumable: bool,
+    why: Departure = Departure.CLIENT,
+) -> None:
     """The reader is done, or gone."""
     reader.detach()
     if log.ended:
         return
     route = gateway.route_of(log)
-    if route is not None:
-        gateway.disconnects.reader_left(log, farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable))
+    if route is None:
+        return
+    if why is Departure.CLIENT and reader.cancelled and not reader.lost:
+        why = Departure.CANCELLED
+    said = farewell(route.on_disconnect, grace_s=route.grace_s, resumable=resumable, why=why)
+    gateway.disconnects.reader_left(log, said)
 
 
 async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, log: Log) -> None:
@@ -176,20 +197,25 @@ async def _whole(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, l
     resumable = exchange.header(b"headgate-resume") == "1"
     try:
         exchange.on_disconnect(reader.disconnect)
-        await reader.ended()
-        if reader.lost:
-            return
-        fold, terminal = reader.fold, log.terminal
-        answer = (
-            whole(dialect, log, fold, terminal)
-            if terminal is not None
-            else pending(dialect, log, fold, mount=exchange.mount)
-        )
-        await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
+        await stay(exchange, reader, partial(_await, gateway, exchange, dialect, log, reader))
     except Broken:
         raise _broken(exchange) from None
     finally:
         leave(gateway, log, reader, resumable=resumable)
+
+
+async def _await(gateway: Gateway, exchange: Exchange, dialect: ClientDialect, log: Log, reader: WholeReader) -> None:
+    """The answer once it is there, or where it will be."""
+    await reader.ended()
+    if reader.lost:
+        return
+    fold, terminal = reader.fold, log.terminal
+    answer = (
+        whole(dialect, log, fold, terminal)
+        if terminal is not None
+        else pending(dialect, log, fold, mount=exchange.mount)
+    )
+    await exchange.answer(*answer, stall_s=gateway.config.server.write_stall_s)
 
 
 def pending(dialect: ClientDialect, log: Log, fold: Fold, *, mount: str = "") -> Answer:

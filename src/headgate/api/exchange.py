@@ -62,6 +62,7 @@ class Exchange:
         "_receive",
         "_scope",
         "_send",
+        "_sink",
         "_watcher",
         "also",
         "method",
@@ -88,6 +89,7 @@ class Exchange:
         self._channel: Channel | None = (scope.get("extensions") or {}).get(EXTENSION)
         self._watcher: asyncio.Task[None] | None = None
         self._headers: dict[bytes, bytes] | None = None
+        self._sink: Sink | None = None
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header, by its lower-case name."""
@@ -152,11 +154,21 @@ class Exchange:
             raise
 
     async def open_stream(self, headers: Headers, *, wake: Callable[[], None], stall_s: float) -> Sink:
-        """Send the head of a chunked answer; the sink takes the rest."""
+        """Send the head of a chunked answer, once; the sink takes the rest."""
+        if self._sink is not None:
+            return self._sink
         await self._send(self._head(200, headers))
         if self._channel is not None:
-            return TransportSink(self._channel, self._end, stall_s=stall_s)
-        return SendSink(self._send, wake, stall_s=stall_s)
+            self._sink = TransportSink(self._channel, self._end, stall_s=stall_s)
+        else:
+            self._sink = SendSink(self._send, wake, stall_s=stall_s)
+        return self._sink
+
+    @property
+    def torn(self) -> bool:
+        """Cancelled in the middle of sending: nobody knows what of it has left, so nothing may follow."""
+        sink = self._sink
+        return sink.torn if isinstance(sink, SendSink) else self.started and sink is None
 
     @property
     def was_cut(self) -> bool:
@@ -165,6 +177,7 @@ class Exchange:
 
     def close(self) -> None:
         """The answer is given, or nobody is there to take it."""
+        self._sink = None
         if self._watcher is not None:
             self._watcher.cancel()
         if self._channel is not None:

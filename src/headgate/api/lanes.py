@@ -16,7 +16,7 @@ import msgspec
 from headgate.api import conversation
 from headgate.api.creation import GetHeader, leave, read
 from headgate.api.responses import asked_dialect, asked_encoder, check_cursors, check_expressible, stop
-from headgate.delivery import parse_cursor
+from headgate.delivery import Departure, parse_cursor
 from headgate.dialects import Dialect, StreamEncoder, client_dialects
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
 from headgate.errors import RequestError, StoreError, store_unavailable
@@ -72,10 +72,12 @@ class Lanes:
         self._waiting_bytes = 0
         self._readers: set[StreamReader] = set()
         self._gone = False
+        self._why = Departure.CLIENT
 
-    def disconnect(self) -> None:
-        """The client left: its readers with it; what waited for its turn is not begun."""
+    def disconnect(self, why: Departure = Departure.CLIENT) -> None:
+        """The client left, or is cut off: its readers with it; what waited for its turn is not begun."""
         self._gone = True
+        self._why = why
         self._waiting_bytes = 0
         for waiting in self._waiting.values():
             waiting.clear()
@@ -134,7 +136,11 @@ class Lanes:
             if not reader.lost:
                 await sink.end()
         except ClientGone:
+            await asyncio.sleep(0)  # whoever listens may know why
             reader.disconnect()
+        except asyncio.CancelledError:
+            reader.cancelled = True
+            raise
         except (Broken, ClientStalledError) as error:
             if isinstance(error, ClientStalledError):
                 gateway.metrics.counter("headgate_client_stalls_total").inc()
@@ -143,7 +149,7 @@ class Lanes:
         finally:
             self._readers.discard(reader)
             gateway.stream_closed(reader)
-            leave(gateway, reader.log, reader, resumable=resumable)
+            leave(gateway, reader.log, reader, resumable=resumable, why=self._why)
 
     def _enqueue(self, lane: str, message: bytes) -> None:
         waiting = self._waiting.get(lane)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from headgate.api import conversation
 from headgate.api.creation import deliver, leave
 from headgate.api.exchange import Exchange
+from headgate.api.staying import stay
 from headgate.delivery import parse_cursor
 from headgate.dialects import Dialect, StreamEncoder, dialects
 from headgate.dialects.openai_responses import OPENAI_RESPONSES
@@ -145,7 +148,7 @@ async def _follow(
     try:
         await exchange.body(bytes_max=0, timeout_s=gateway.config.server.body_timeout_s)
         exchange.on_disconnect(reader.disconnect)
-        await deliver(gateway, exchange, shape.media_type, log, reader)
+        await stay(exchange, reader, partial(deliver, gateway, exchange, shape.media_type, log, reader))
     finally:
         leave(gateway, log, reader, resumable=True)
 

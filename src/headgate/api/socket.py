@@ -18,6 +18,7 @@ from headgate.api.callers import Callers
 from headgate.api.exchange import Receive, Scope, Send, query_of
 from headgate.api.lanes import CutError, Lanes
 from headgate.api.links import EVENTS, Links
+from headgate.delivery import Departure
 from headgate.dialects import Dialect
 from headgate.dialects.headgate import NATIVE
 from headgate.dialects.openai_chat import OPENAI_CHAT
@@ -30,6 +31,8 @@ _PREFIX, _SUFFIX = "/v1/responses/", "/events"
 CLOSE_DONE: Final = 1000
 CLOSE_BROKEN: Final = 1011
 """RFC 6455 section 7.4.1: the server met an unexpected condition."""
+CLOSE_SERVER_STOPS: Final = 1012
+"""Service Restart, in IANA's registry of close codes: what servers say of a connection they close because they stop."""
 
 
 class Socket:
@@ -144,7 +147,9 @@ class Socket:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
-                lanes.disconnect()
+                # A client that says so itself gains nothing but another word at the end of its own response.
+                stops = message.get("code") == CLOSE_SERVER_STOPS
+                lanes.disconnect(Departure.SERVER if stops else Departure.CLIENT)
                 return
             if hears:
                 text = message.get("text")

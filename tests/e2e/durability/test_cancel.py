@@ -16,7 +16,10 @@ from headgate.simulator import Simulator
 from tests.e2e.durability.wire import (
     CHAT,
     Exchange,
+    Kind,
     ask,
+    each_kind,
+    each_kind_in_soak,
     events,
     get,
     log_of,
@@ -66,10 +69,6 @@ class Place:
     gateway: GatewayProcess
     simulator: Simulator
 
-    @property
-    def port(self) -> int:
-        return self.gateway.port
-
     async def aborted(self, count: int) -> None:
         """Until so many answers were left by the gateway before they were complete."""
         await until(lambda: self.simulator.stats.aborts == count)
@@ -81,39 +80,40 @@ def routes_to(model: str) -> str:
 
 
 @asynccontextmanager
-async def place(directory: Path, routes: str) -> AsyncIterator[Place]:
+async def place(directory: Path, kind: Kind, routes: str) -> AsyncIterator[Place]:
     async with await Simulator.start() as simulator:
         settings = config(providers=upstream("sim", simulator.url), routes=routes)
-        async with process(settings, directory) as gateway:
+        async with process(settings, directory, kind) as gateway:
             yield Place(gateway, simulator)
 
 
-async def terminal_of(port: int, response_id: str) -> dict[str, object]:
+async def terminal_of(at: GatewayProcess, response_id: str) -> dict[str, object]:
     """The terminal, once it is there."""
     async with asyncio.timeout(10):
         while True:
-            last = (await get(port, f"/v1/responses/{response_id}")).json()
+            last = (await get(at, f"/v1/responses/{response_id}")).json()
             if last["headgate"]["terminal"] is not None:
-                return (await log_of(port, response_id))[-1]
+                return (await log_of(at, response_id))[-1]
             await asyncio.sleep(0.02)
 
 
-async def status_now(port: int, response_id: str) -> str:
-    return str((await get(port, f"/v1/responses/{response_id}")).json()["status"])
+async def status_now(at: GatewayProcess, response_id: str) -> str:
+    return str((await get(at, f"/v1/responses/{response_id}")).json()["status"])
 
 
 # POST cancel
 
 
-def test_cancel_reaches_the_provider_within_200_ms(tmp_path: Path) -> None:
+@each_kind
+def test_cancel_reaches_the_provider_within_200_ms(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(ENDLESS)) as here:
+        async with place(tmp_path, kind, routes_to(ENDLESS)) as here:
             worst = 0.0
             for n in range(10):
-                exchange = await ask(here.port, "cancel/x", seed=n)
+                exchange = await ask(here.gateway, "cancel/x", seed=n)
                 await exchange.read(1_000)
                 started = time.monotonic()
-                answer = await get(here.port, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
+                answer = await get(here.gateway, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
                 await here.aborted(n + 1)
                 worst = max(worst, time.monotonic() - started)
                 assert answer.head.status == 200
@@ -127,7 +127,8 @@ def test_cancel_reaches_the_provider_within_200_ms(tmp_path: Path) -> None:
     run(test)
 
 
-def test_cancel_closes_the_socket_of_a_provider_within_200_ms(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_cancel_closes_the_socket_of_a_provider_within_200_ms(kind: Kind, tmp_path: Path) -> None:
     """Measured at the provider itself: from the POST until its connection is gone."""
 
     async def test() -> None:
@@ -140,38 +141,40 @@ def test_cancel_closes_the_socket_of_a_provider_within_200_ms(tmp_path: Path) ->
 
         async with provider(play) as scripted:
             settings = config(providers=upstream("sim", scripted.url), routes=route("*", "sim"))
-            async with process(settings, tmp_path) as gateway:
-                exchange = await ask(gateway.port, "m")
+            async with process(settings, tmp_path, kind) as gateway:
+                exchange = await ask(gateway, "m")
                 started = time.monotonic()
-                await get(gateway.port, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
+                await get(gateway, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
                 await until(lambda: gone_at)
                 assert gone_at[0] - started < CANCEL_S
-                last = await terminal_of(gateway.port, exchange.head.response_id)
+                last = await terminal_of(gateway, exchange.head.response_id)
                 assert (last["status"], last["code"]) == ("cancelled", "cancelled")
-                spent = [e for e in await log_of(gateway.port, exchange.head.response_id) if e["type"] == "usage"]
+                spent = [e for e in await log_of(gateway, exchange.head.response_id) if e["type"] == "usage"]
                 assert [(e["output_tokens"], e["estimated"]) for e in spent] == [(2, True)]
 
     run(test)
 
 
-def test_second_cancel_says_the_same_as_the_first(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_second_cancel_says_the_same_as_the_first(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(ENDLESS)) as here:
-            exchange = await ask(here.port, "cancel/x")
+        async with place(tmp_path, kind, routes_to(ENDLESS)) as here:
+            exchange = await ask(here.gateway, "cancel/x")
             path = f"/v1/responses/{exchange.head.response_id}/cancel"
-            answers = [await get(here.port, path, method="POST") for _ in range(3)]
+            answers = [await get(here.gateway, path, method="POST") for _ in range(3)]
             assert [answer.head.status for answer in answers] == [200, 200, 200]
             assert len({answer.body for answer in answers}) == 1
 
     run(test)
 
 
-def test_cancel_of_a_finished_response_is_a_conflict(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_cancel_of_a_finished_response_is_a_conflict(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-fast-t5")) as here:
-            done = await ask(here.port, "cancel/x")
+        async with place(tmp_path, kind, routes_to("sim-fast-t5")) as here:
+            done = await ask(here.gateway, "cancel/x")
             await done.read()
-            refused = await get(here.port, f"/v1/responses/{done.head.response_id}/cancel", method="POST")
+            refused = await get(here.gateway, f"/v1/responses/{done.head.response_id}/cancel", method="POST")
             assert (refused.head.status, refused.json()["error"]["code"]) == (409, "already_finished")
 
     run(test)
@@ -180,12 +183,13 @@ def test_cancel_of_a_finished_response_is_a_conflict(tmp_path: Path) -> None:
 # leaving
 
 
-def test_leaving_before_the_first_token_cancels(tmp_path: Path) -> None:
+@each_kind
+def test_leaving_before_the_first_token_cancels(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(SILENT)) as here:
+        async with place(tmp_path, kind, routes_to(SILENT)) as here:
             for stream in (True, False):
                 before = here.simulator.stats.aborts
-                exchange = await send(here.port, "POST", CHAT, question("cancel/x", stream=stream))
+                exchange = await send(here.gateway, "POST", CHAT, question("cancel/x", stream=stream))
                 await until(lambda: here.simulator.stats.open == 1)
                 started = time.monotonic()
                 exchange.cut()
@@ -195,20 +199,23 @@ def test_leaving_before_the_first_token_cancels(tmp_path: Path) -> None:
     run(test)
 
 
+@each_kind
 @pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
-def test_leaving_in_the_middle_cancels_at_once_and_estimates_what_was_used(reset: bool, tmp_path: Path) -> None:
+def test_leaving_in_the_middle_cancels_at_once_and_estimates_what_was_used(
+    reset: bool, kind: Kind, tmp_path: Path
+) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(ENDLESS)) as here:
-            exchange = await ask(here.port, "cancel/x")
+        async with place(tmp_path, kind, routes_to(ENDLESS)) as here:
+            exchange = await ask(here.gateway, "cancel/x")
             await exchange.read(2_000)
             started = time.monotonic()
             exchange.cut(reset=reset)
             await until(lambda: here.simulator.stats.aborts == 1)
             assert time.monotonic() - started < CANCEL_S
             response_id = exchange.head.response_id
-            last = await terminal_of(here.port, response_id)
+            last = await terminal_of(here.gateway, response_id)
             assert (last["status"], last["code"], last["blame"]) == ("cancelled", "disconnected", "caller")
-            log = await log_of(here.port, response_id)
+            log = await log_of(here.gateway, response_id)
             text = "".join(event["text"] for event in log if event["type"] == "delta")
             [used] = [event for event in log if event["type"] == "usage"]
             assert used["estimated"]
@@ -217,18 +224,19 @@ def test_leaving_in_the_middle_cancels_at_once_and_estimates_what_was_used(reset
     run(test)
 
 
-def test_slow_client_that_leaves_while_it_is_paused_cancels_too(tmp_path: Path) -> None:
+@each_kind
+def test_slow_client_that_leaves_while_it_is_paused_cancels_too(kind: Kind, tmp_path: Path) -> None:
     """Its reader waits for the socket, not for the log: it must hear of the loss all the same."""
 
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-t100000-r20000-f0")) as here:
+        async with place(tmp_path, kind, routes_to("sim-t100000-r20000-f0")) as here:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", here.port))
+            await asyncio.get_running_loop().sock_connect(sock, here.gateway.address)
             reader, writer = await asyncio.open_connection(sock=sock, limit=4096)
             body = b'{"model":"cancel/x","stream":true,"messages":[{"role":"user","content":"x"}],"seed":1}'
-            head = f"POST {CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            head = f"POST {here.gateway.mount}{CHAT} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
             await reader.readuntil(b"\r\n\r\n")
             slow = Exchange(reader, writer)
@@ -243,32 +251,34 @@ def test_slow_client_that_leaves_while_it_is_paused_cancels_too(tmp_path: Path) 
     run(test)
 
 
-def test_route_that_continues_finishes_without_anybody(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_route_that_continues_finishes_without_anybody(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-t60-r200-f0")) as here:
-            exchange = await ask(here.port, "continue/x")
+        async with place(tmp_path, kind, routes_to("sim-t60-r200-f0")) as here:
+            exchange = await ask(here.gateway, "continue/x")
             await exchange.read(300)
             exchange.cut()
-            last = await terminal_of(here.port, exchange.head.response_id)
+            last = await terminal_of(here.gateway, exchange.head.response_id)
             assert last["status"] == "completed"
             assert here.simulator.stats.aborts == 0
-            body = await events(here.port, exchange.head.response_id, dialect="openai-chat")
+            body = await events(here.gateway, exchange.head.response_id, dialect="openai-chat")
             assert body.endswith(b"data: [DONE]\n\n")
 
     run(test)
 
 
-def test_route_that_drains_reads_the_usage_and_keeps_nothing_more(tmp_path: Path) -> None:
+@each_kind
+def test_route_that_drains_reads_the_usage_and_keeps_nothing_more(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-t60-r200-f0")) as here:
-            exchange = await ask(here.port, "drain/x")
+        async with place(tmp_path, kind, routes_to("sim-t60-r200-f0")) as here:
+            exchange = await ask(here.gateway, "drain/x")
             await exchange.read(300)
             exchange.cut()
             response_id = exchange.head.response_id
-            last = await terminal_of(here.port, response_id)
+            last = await terminal_of(here.gateway, response_id)
             assert (last["status"], last["code"]) == ("cancelled", "disconnected")
             assert here.simulator.stats.aborts == 0
-            log = await log_of(here.port, response_id)
+            log = await log_of(here.gateway, response_id)
             [used] = [event for event in log if event["type"] == "usage"]
             assert used["output_tokens"] == 60
             assert not used.get("estimated")
@@ -278,7 +288,8 @@ def test_route_that_drains_reads_the_usage_and_keeps_nothing_more(tmp_path: Path
     run(test)
 
 
-def test_drained_answer_without_usage_is_estimated(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_drained_answer_without_usage_is_estimated(kind: Kind, tmp_path: Path) -> None:
     async def play(line: Line, request: Request) -> None:
         await line.send(CHUNKED, chunk(word("shown")))
         await asyncio.sleep(0.3)
@@ -290,10 +301,10 @@ def test_drained_answer_without_usage_is_estimated(tmp_path: Path) -> None:
                 providers=upstream("sim", scripted.url), routes=route("*", "sim", 'on_disconnect = "drain"')
             )
             async with process(settings, tmp_path) as gateway:
-                exchange = await ask(gateway.port, "m")
+                exchange = await ask(gateway, "m")
                 exchange.cut()
-                await terminal_of(gateway.port, exchange.head.response_id)
-                log = await log_of(gateway.port, exchange.head.response_id)
+                await terminal_of(gateway, exchange.head.response_id)
+                log = await log_of(gateway, exchange.head.response_id)
                 [used] = [event for event in log if event["type"] == "usage"]
                 assert used["estimated"]
                 assert used["output_tokens"] >= 2
@@ -301,16 +312,17 @@ def test_drained_answer_without_usage_is_estimated(tmp_path: Path) -> None:
     run(test)
 
 
+@each_kind_in_soak
 @pytest.mark.parametrize("policy", ["graced", "drained-later"])
-def test_grace_lets_a_client_come_back(policy: str, tmp_path: Path) -> None:
+def test_grace_lets_a_client_come_back(policy: str, kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-t80-r100-f0")) as here:
-            exchange = await ask(here.port, f"{policy}/x")
+        async with place(tmp_path, kind, routes_to("sim-t80-r100-f0")) as here:
+            exchange = await ask(here.gateway, f"{policy}/x")
             await exchange.read(500)
             exchange.cut()
             response_id = exchange.head.response_id
             await asyncio.sleep(0.1)
-            back = await send(here.port, "GET", f"/v1/responses/{response_id}/events?dialect=openai-chat")
+            back = await send(here.gateway, "GET", f"/v1/responses/{response_id}/events?dialect=openai-chat")
             await back.read_head()
             await back.read()
             assert back.body.endswith(b"data: [DONE]\n\n"), "the grace ended with its return"
@@ -319,10 +331,11 @@ def test_grace_lets_a_client_come_back(policy: str, tmp_path: Path) -> None:
     run(test)
 
 
-def test_grace_that_passes_cancels(tmp_path: Path) -> None:
+@each_kind
+def test_grace_that_passes_cancels(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(ENDLESS)) as here:
-            exchange = await ask(here.port, "graced/x")
+        async with place(tmp_path, kind, routes_to(ENDLESS)) as here:
+            exchange = await ask(here.gateway, "graced/x")
             await exchange.read(500)
             started = time.monotonic()
             exchange.cut()
@@ -332,27 +345,31 @@ def test_grace_that_passes_cancels(tmp_path: Path) -> None:
     run(test)
 
 
-def test_client_that_said_it_would_come_back_is_waited_for(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_client_that_said_it_would_come_back_is_waited_for(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to(ENDLESS)) as here:
-            exchange = await ask(here.port, "cancel/x", resume=True)
+        async with place(tmp_path, kind, routes_to(ENDLESS)) as here:
+            exchange = await ask(here.gateway, "cancel/x", resume=True)
             await exchange.read(500)
             exchange.cut()
             await asyncio.sleep(0.5)
             assert here.simulator.stats.aborts == 0
-            assert await status_now(here.port, exchange.head.response_id) == "in_progress"
-            await get(here.port, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
+            assert await status_now(here.gateway, exchange.head.response_id) == "in_progress"
+            await get(here.gateway, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
             await until(lambda: here.simulator.stats.aborts == 1)
 
     run(test)
 
 
-def test_second_reader_keeps_the_answer_going_when_the_first_leaves(tmp_path: Path) -> None:
+@each_kind
+def test_second_reader_keeps_the_answer_going_when_the_first_leaves(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path, routes_to("sim-t60-r100-f0")) as here:
-            first = await ask(here.port, "cancel/x")
+        async with place(tmp_path, kind, routes_to("sim-t60-r100-f0")) as here:
+            first = await ask(here.gateway, "cancel/x")
             await first.read(300)
-            second = await send(here.port, "GET", f"/v1/responses/{first.head.response_id}/events?dialect=openai-chat")
+            second = await send(
+                here.gateway, "GET", f"/v1/responses/{first.head.response_id}/events?dialect=openai-chat"
+            )
             await second.read_head()
             first.cut()
             await second.read()
@@ -362,7 +379,8 @@ def test_second_reader_keeps_the_answer_going_when_the_first_leaves(tmp_path: Pa
     run(test)
 
 
-def test_usage_of_the_provider_is_kept_when_it_came_before_the_cancel(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_usage_of_the_provider_is_kept_when_it_came_before_the_cancel(kind: Kind, tmp_path: Path) -> None:
     async def play(line: Line, request: Request) -> None:
         await line.send(CHUNKED, chunk(word("Hello") + finish() + usage(11, 22)))
         await line.gone()
@@ -373,10 +391,10 @@ def test_usage_of_the_provider_is_kept_when_it_came_before_the_cancel(tmp_path: 
                 providers=upstream("sim", scripted.url), routes=route("*", "sim", "timeouts = { linger_s = 60 }")
             )
             async with process(settings, tmp_path) as gateway:
-                exchange = await ask(gateway.port, "m")
+                exchange = await ask(gateway, "m")
                 await exchange.read_until(b"Hello")
-                await get(gateway.port, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
-                log = await log_of(gateway.port, exchange.head.response_id)
+                await get(gateway, f"/v1/responses/{exchange.head.response_id}/cancel", method="POST")
+                log = await log_of(gateway, exchange.head.response_id)
                 [used] = [event for event in log if event["type"] == "usage"]
                 assert (used["output_tokens"], used.get("estimated")) == (22, None)
 

@@ -18,8 +18,11 @@ from tests.e2e.durability.wire import (
     CHAT,
     DONE,
     Exchange,
+    Kind,
     ask,
     cursor_of,
+    each_kind,
+    each_kind_in_soak,
     events,
     get,
     log_of,
@@ -29,10 +32,11 @@ from tests.e2e.durability.wire import (
     route,
     run,
     send,
+    stopped,
     until,
     upstream,
 )
-from tests.e2e.harness import GatewayProcess, config
+from tests.e2e.harness import GatewayProcess, MountedProcess, config
 from tests.soak import soaking
 
 ENDLESS = "sim-t100000-r200-f0"
@@ -45,12 +49,8 @@ class Place:
     gateway: GatewayProcess
     simulator: Simulator
 
-    @property
-    def port(self) -> int:
-        return self.gateway.port
-
     async def ready(self) -> tuple[int, str]:
-        answer = await get(self.port, "/readyz")
+        answer = await get(self.gateway, "/readyz")
         return answer.head.status, answer.json().get("code", "")
 
     async def until_ready(self) -> None:
@@ -72,25 +72,31 @@ class Place:
 
 
 @asynccontextmanager
-async def place(directory: Path, *, durability: str = "commit") -> AsyncIterator[Place]:
+async def place(directory: Path, kind: Kind, *, durability: str = "commit") -> AsyncIterator[Place]:
     async with await Simulator.start() as simulator:
         settings = config(
             store=f'url = "sqlite:///headgate.db"\ndurability = "{durability}"',
             providers=upstream("sim", simulator.url),
             routes=route("*", "sim"),
         )
-        async with process(settings, directory) as gateway:
+        async with process(settings, directory, kind) as gateway:
             yield Place(gateway, simulator)
 
 
-@pytest.mark.parametrize("durability", ["commit", "fsync"])
-def test_full_disk_cuts_readers_stops_the_provider_and_is_recovered_from(durability: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("durability", "kind"),
+    [("commit", GatewayProcess), ("fsync", GatewayProcess), ("commit", MountedProcess)],
+    ids=["commit-served", "fsync-served", "commit-mounted"],
+)
+def test_full_disk_cuts_readers_stops_the_provider_and_is_recovered_from(
+    durability: str, kind: Kind, tmp_path: Path
+) -> None:
     async def test() -> None:
-        async with place(tmp_path, durability=durability) as here:
-            done = await ask(here.port, "sim-fast-t20")
+        async with place(tmp_path, kind, durability=durability) as here:
+            done = await ask(here.gateway, "sim-fast-t20")
             await done.read()
-            streams = [await ask(here.port, ENDLESS, resume=True, seed=n) for n in range(6)]
-            whole = await send(here.port, "POST", CHAT, question(ENDLESS, stream=False))
+            streams = [await ask(here.gateway, ENDLESS, resume=True, seed=n) for n in range(6)]
+            whole = await send(here.gateway, "POST", CHAT, question(ENDLESS, stream=False))
             for stream in streams:
                 await stream.read(2_000)
             with here.full():
@@ -105,65 +111,69 @@ def test_full_disk_cuts_readers_stops_the_provider_and_is_recovered_from(durabil
                 await whole.read()
                 assert (whole.head.status, whole.json()["error"]["code"]) == (503, "store_unavailable")
                 assert await here.ready() == (503, "store_unavailable")
-                refused = await ask(here.port, "sim-fast-t5")
+                refused = await ask(here.gateway, "sim-fast-t5")
                 await refused.read()
                 assert (refused.head.status, refused.json()["error"]["code"]) == (503, "store_unavailable")
                 assert refused.head.headers["retry-after"]
-                assert (await get(here.port, "/healthz")).head.status == 200
-                assert await events(here.port, done.head.response_id, dialect="openai-chat") == done.body
+                assert (await get(here.gateway, "/healthz")).head.status == 200
+                assert await events(here.gateway, done.head.response_id, dialect="openai-chat") == done.body
                 await asyncio.sleep(1.5)
                 assert await here.ready() == (503, "store_unavailable"), "it does not believe in room that is not there"
             await here.until_ready()
             for stream in streams:
-                await ended_as_interrupted(here.port, stream)
-            again = await ask(here.port, "sim-fast-t20")
+                await ended_as_interrupted(here.gateway, stream)
+            again = await ask(here.gateway, "sim-fast-t20")
             await again.read()
             assert again.body.endswith(DONE)
             await asyncio.to_thread(here.gateway.restart)
             for stream in streams:
-                await ended_as_interrupted(here.port, stream)
-            assert await events(here.port, again.head.response_id, dialect="openai-chat") == again.body
+                await ended_as_interrupted(here.gateway, stream)
+            assert await events(here.gateway, again.head.response_id, dialect="openai-chat") == again.body
 
     run(test)
 
 
-async def ended_as_interrupted(port: int, stream: Exchange) -> None:
+async def ended_as_interrupted(at: GatewayProcess, stream: Exchange) -> None:
     """What the client saw is there; the rest says what happened."""
-    log = await log_of(port, stream.head.response_id)
+    log = await log_of(at, stream.head.response_id)
     assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
     assert (log[-1]["status"], log[-1]["code"], log[-1]["retryable"]) == ("failed", "interrupted", True)
     seen = received(stream.body)
-    whole = await events(port, stream.head.response_id, dialect="openai-chat")
+    whole = await events(at, stream.head.response_id, dialect="openai-chat")
     assert whole.startswith(seen)
-    rest = await events(port, stream.head.response_id, dialect="openai-chat", after=cursor_of(stream.body))
+    rest = await events(at, stream.head.response_id, dialect="openai-chat", after=cursor_of(stream.body))
     assert seen + rest == whole
 
 
-def test_while_the_disk_is_full_a_response_that_was_cut_is_unavailable_and_not_unknown(tmp_path: Path) -> None:
+@each_kind
+def test_while_the_disk_is_full_a_response_that_was_cut_is_unavailable_and_not_unknown(
+    kind: Kind, tmp_path: Path
+) -> None:
     """A client that comes back at once must not be told that what it was just reading does not exist."""
 
     async def test() -> None:
-        async with place(tmp_path) as here:
-            stream = await ask(here.port, ENDLESS, resume=True)
+        async with place(tmp_path, kind) as here:
+            stream = await ask(here.gateway, ENDLESS, resume=True)
             await stream.read(2_000)
             with here.full():
                 await stream.read()
                 path = f"/v1/responses/{stream.head.response_id}"
                 for target in (path, f"{path}/events?after=3"):
-                    answer = await get(here.port, target)
+                    answer = await get(here.gateway, target)
                     assert answer.head.status != 404, answer.body
                     assert answer.head.status in (200, 503)
 
     run(test)
 
 
-def test_disk_that_fills_up_little_by_little_is_recovered_from_at_every_point(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_disk_that_fills_up_little_by_little_is_recovered_from_at_every_point(kind: Kind, tmp_path: Path) -> None:
     """Wherever in a commit, a probe or a recovery the room ends, more room brings the gateway back."""
 
     async def test() -> None:
-        async with place(tmp_path) as here:
+        async with place(tmp_path, kind) as here:
             for room in ROOMS:
-                stream = await ask(here.port, ENDLESS, resume=True, seed=room)
+                stream = await ask(here.gateway, ENDLESS, resume=True, seed=room)
                 await stream.read(500)
                 with here.full():
                     await stream.read()
@@ -171,17 +181,18 @@ def test_disk_that_fills_up_little_by_little_is_recovered_from_at_every_point(tm
                 with here.full(room=room):
                     await asyncio.sleep(0.7)  # it looks twice a second
                 await here.until_ready()
-                await ended_as_interrupted(here.port, stream)
+                await ended_as_interrupted(here.gateway, stream)
 
     run(test, within_s=600)
 
 
-def test_it_is_not_ready_before_what_was_cut_has_its_end(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_it_is_not_ready_before_what_was_cut_has_its_end(kind: Kind, tmp_path: Path) -> None:
     """Writes are taken again, but the journal cannot be read: it says so, and tries again until it can."""
 
     async def test() -> None:
-        async with place(tmp_path) as here:
-            stream = await ask(here.port, ENDLESS, resume=True)
+        async with place(tmp_path, kind) as here:
+            stream = await ask(here.gateway, ENDLESS, resume=True)
             await stream.read(2_000)
             with contextlib.closing(sqlite3.connect(tmp_path / "headgate.db", isolation_level=None)) as store:
                 with here.full():
@@ -192,35 +203,39 @@ def test_it_is_not_ready_before_what_was_cut_has_its_end(tmp_path: Path) -> None
                 assert await here.ready() == (503, "store_unavailable")
                 store.execute("UPDATE journal SET entries = ? WHERE id = ?", (entries, row))
             await here.until_ready()
-            await ended_as_interrupted(here.port, stream)
+            await ended_as_interrupted(here.gateway, stream)
 
     run(test)
 
 
-def test_gateway_that_is_stopped_while_the_disk_is_full_ends_and_recovers_at_its_start(tmp_path: Path) -> None:
+@each_kind
+def test_gateway_that_is_stopped_while_the_disk_is_full_ends_and_recovers_at_its_start(
+    kind: Kind, tmp_path: Path
+) -> None:
     async def test() -> None:
-        async with place(tmp_path) as here:
-            stream = await ask(here.port, ENDLESS, resume=True)
+        async with place(tmp_path, kind) as here:
+            stream = await ask(here.gateway, ENDLESS, resume=True)
             await stream.read(2_000)
             with here.full():
                 await stream.read()
                 here.gateway.terminate()
-                assert await asyncio.to_thread(here.gateway.wait) == 0
+                assert await stopped(here.gateway) == 0
             await asyncio.to_thread(here.gateway.restart)
-            await ended_as_interrupted(here.port, stream)
+            await ended_as_interrupted(here.gateway, stream)
 
     run(test)
 
 
-def test_failed_commit_is_counted_once_however_long_the_disk_stays_full(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_failed_commit_is_counted_once_however_long_the_disk_stays_full(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with place(tmp_path) as here:
-            stream = await ask(here.port, ENDLESS, resume=True)
+        async with place(tmp_path, kind) as here:
+            stream = await ask(here.gateway, ENDLESS, resume=True)
             await stream.read(500)
             with here.full():
                 await stream.read()
                 await asyncio.sleep(1.1)
-                metrics = (await get(here.port, "/metrics")).body.decode()
+                metrics = (await get(here.gateway, "/metrics")).body.decode()
             [line] = [x for x in metrics.splitlines() if x.startswith("headgate_commit_failures_total ")]
             assert float(line.split()[1]) == 1
 

@@ -12,8 +12,11 @@ from openai import AsyncOpenAI
 from tests.e2e.durability.wire import (
     CHAT,
     DONE,
+    Kind,
     ask,
     cursor_of,
+    each_kind,
+    each_kind_in_soak,
     events,
     get,
     log_of,
@@ -46,14 +49,15 @@ def settings(url: str, more: str = "") -> str:
     return config(server=SERVER, providers=upstream("p", url), routes=route("*", "p", more))
 
 
-def test_silent_chat_stream_gets_comments_without_a_blank_line(tmp_path: Path) -> None:
+@each_kind
+def test_silent_chat_stream_gets_comments_without_a_blank_line(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path) as gateway:
+        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path, kind) as gateway:
             started = time.monotonic()
-            exchange = await ask(gateway.port, "m")
+            exchange = await ask(gateway, "m")
             assert time.monotonic() - started < SILENCE_S, "the head did not wait for the first token"
             response_id = exchange.head.response_id
-            native = await send(gateway.port, "GET", f"/v1/responses/{response_id}/events")
+            native = await send(gateway, "GET", f"/v1/responses/{response_id}/events")
             await native.read_head()
             reading = asyncio.create_task(native.read())
             await exchange.read_until(b": ping\n")
@@ -65,34 +69,36 @@ def test_silent_chat_stream_gets_comments_without_a_blank_line(tmp_path: Path) -
             assert exchange.complete
             assert exchange.body.endswith(DONE)
             assert exchange.body.count(b": ping\n") >= 3
-            assert uncommented(exchange.body) == await events(gateway.port, response_id, dialect="openai-chat")
+            assert uncommented(exchange.body) == await events(gateway, response_id, dialect="openai-chat")
             assert native.body.count(b": ping\n\n") >= 3
-            assert uncommented(native.body) == await events(gateway.port, response_id)
-            log = await log_of(gateway.port, response_id)
+            assert uncommented(native.body) == await events(gateway, response_id)
+            log = await log_of(gateway, response_id)
             assert [event["seq"] for event in log] == list(range(1, len(log) + 1))
             assert not [event for event in log if "ping" in event["type"]]
 
     run(test)
 
 
-def test_silent_ndjson_stream_gets_empty_lines(tmp_path: Path) -> None:
+@each_kind
+def test_silent_ndjson_stream_gets_empty_lines(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path) as gateway:
-            chat = await ask(gateway.port, "m", resume=True)
+        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path, kind) as gateway:
+            chat = await ask(gateway, "m", resume=True)
             path = f"/v1/responses/{chat.head.response_id}/events?format=ndjson"
-            lines = await send(gateway.port, "GET", path)
+            lines = await send(gateway, "GET", path)
             await lines.read_head()
             await lines.read()
             assert b"\n\n" in lines.body
-            again = await get(gateway.port, path)
+            again = await get(gateway, path)
             assert lines.body.replace(b"\n\n", b"\n").replace(b"\n\n", b"\n") == again.body
 
     run(test)
 
 
-def test_openai_sdk_survives_heartbeats(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_openai_sdk_survives_heartbeats(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
-        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path) as gateway:
+        async with provider(slow) as scripted, process(settings(scripted.url), tmp_path, kind) as gateway:
             async with AsyncOpenAI(base_url=gateway.url + "/v1", api_key="none", max_retries=0, timeout=20) as client:
                 stream = await client.chat.completions.create(
                     model="m",
@@ -114,7 +120,8 @@ def test_openai_sdk_survives_heartbeats(tmp_path: Path) -> None:
     run(test)
 
 
-def test_heartbeats_are_no_progress(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_heartbeats_are_no_progress(kind: Kind, tmp_path: Path) -> None:
     """Neither ours towards the client nor the provider's towards us keep a stalled answer open."""
 
     async def comments(line: Line, request: Request) -> None:
@@ -126,9 +133,9 @@ def test_heartbeats_are_no_progress(tmp_path: Path) -> None:
 
     async def test() -> None:
         more = "timeouts = { stall_s = 1.2 }"
-        async with provider(comments) as scripted, process(settings(scripted.url, more), tmp_path) as gateway:
+        async with provider(comments) as scripted, process(settings(scripted.url, more), tmp_path, kind) as gateway:
             started = time.monotonic()
-            exchange = await ask(gateway.port, "m")
+            exchange = await ask(gateway, "m")
             await exchange.read()
             assert 1.1 <= time.monotonic() - started < 3
             assert b": ping\n" in exchange.body
@@ -137,7 +144,8 @@ def test_heartbeats_are_no_progress(tmp_path: Path) -> None:
     run(test)
 
 
-def test_whole_answers_and_heads_not_yet_sent_get_no_heartbeats(tmp_path: Path) -> None:
+@each_kind_in_soak
+def test_whole_answers_and_heads_not_yet_sent_get_no_heartbeats(kind: Kind, tmp_path: Path) -> None:
     async def test() -> None:
         message = {"index": 0, "message": {"role": "assistant", "content": "late"}, "finish_reason": "stop"}
 
@@ -147,8 +155,8 @@ def test_whole_answers_and_heads_not_yet_sent_get_no_heartbeats(tmp_path: Path) 
             head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
             await line.send(head.encode() + body)
 
-        async with provider(play) as scripted, process(settings(scripted.url), tmp_path) as gateway:
-            exchange = await send(gateway.port, "POST", CHAT, question("m", stream=False))
+        async with provider(play) as scripted, process(settings(scripted.url), tmp_path, kind) as gateway:
+            exchange = await send(gateway, "POST", CHAT, question("m", stream=False))
             await exchange.read_head()
             await exchange.read()
             assert exchange.json()["choices"][0]["message"]["content"] == "late"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -13,11 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from tests.e2e.harness import GatewayProcess
+import pytest
+
+from tests.e2e.harness import GatewayProcess, MountedProcess
+from tests.soak import soaking
 
 DEADLINE_S: Final = 120.0
 CHAT: Final = "/v1/chat/completions"
 DONE: Final = b"data: [DONE]\n\n"
+
+Kind = type[GatewayProcess]
+OURS: Final = pytest.param(GatewayProcess, id="served")
+THEIRS: Final = pytest.param(MountedProcess, id="mounted")
+each_kind = pytest.mark.parametrize("kind", [OURS, THEIRS])
+"""Our own server, and somebody else's application: the two ways out of the process. A test without this says why."""
+each_kind_in_soak = pytest.mark.parametrize("kind", [OURS, THEIRS] if soaking() else [OURS])
+"""What goes the same way as others that run in both: a start of a process for each of them takes too long."""
 
 
 def run(test: Callable[[], Awaitable[None]], *, within_s: float = DEADLINE_S) -> None:
@@ -42,14 +54,22 @@ async def until(condition: Callable[[], object], *, within_s: float = 10.0) -> N
 
 
 @asynccontextmanager
-async def process(config: str, directory: Path) -> AsyncIterator[GatewayProcess]:
+async def process(
+    config: str, directory: Path, kind: type[GatewayProcess] = GatewayProcess
+) -> AsyncIterator[GatewayProcess]:
     """A gateway process, started and stopped beside the loop, so that providers of the test may run on it."""
-    gateway = await asyncio.to_thread(GatewayProcess.start, config, directory=directory)
+    gateway = await asyncio.to_thread(kind.start, config, directory=directory)
     try:
         yield gateway
     finally:
         if gateway.running:
             await asyncio.to_thread(gateway.kill)
+
+
+async def stopped(gateway: GatewayProcess) -> int:
+    """Its exit status, once it is gone. Plain uvicorn raises a SIGTERM once more when it is done: an orderly end as well."""
+    status = await asyncio.to_thread(gateway.wait)
+    return 0 if isinstance(gateway, MountedProcess) and status == -signal.SIGTERM else status
 
 
 def route(model: str, provider: str, more: str = "") -> str:
@@ -163,30 +183,32 @@ class Exchange:
 
 
 async def send(
-    port: int, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    at: GatewayProcess, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> Exchange:
     """Send a request and return at once."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection(*at.address)
     data = b"" if body is None else json.dumps(body).encode()
     lines = {"Host": "127.0.0.1", "Content-Length": str(len(data)), **(headers or {})}
     if data:
         lines["Content-Type"] = "application/json"
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-    writer.write(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data)
+    writer.write(f"{method} {at.mount}{path} HTTP/1.1\r\n{head}\r\n".encode() + data)
     return Exchange(reader, writer)
 
 
-async def ask(port: int, model: str, *, resume: bool = False, **more: Any) -> Exchange:
+async def ask(at: GatewayProcess, model: str, *, resume: bool = False, **more: Any) -> Exchange:
     """Begin a stream; the head is there when this returns."""
     headers = {"Headgate-Resume": "1"} if resume else {}
-    exchange = await send(port, "POST", CHAT, question(model, **more), headers)
+    exchange = await send(at, "POST", CHAT, question(model, **more), headers)
     await exchange.read_head()
     return exchange
 
 
-async def get(port: int, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None) -> Exchange:
+async def get(
+    at: GatewayProcess, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None
+) -> Exchange:
     """A whole answer to a request without a body."""
-    exchange = await send(port, method, path, None, headers)
+    exchange = await send(at, method, path, None, headers)
     try:
         await exchange.read_head()
         await exchange.read()
@@ -195,18 +217,18 @@ async def get(port: int, path: str, *, method: str = "GET", headers: Mapping[str
     return exchange
 
 
-async def events(port: int, response_id: str, *, dialect: str = "headgate", after: int | None = None) -> bytes:
+async def events(at: GatewayProcess, response_id: str, *, dialect: str = "headgate", after: int | None = None) -> bytes:
     """A log's stream from a cursor to its end."""
     query = f"?dialect={dialect}" + ("" if after is None else f"&after={after}")
-    exchange = await get(port, f"/v1/responses/{response_id}/events{query}")
+    exchange = await get(at, f"/v1/responses/{response_id}/events{query}")
     assert exchange.head.status == 200, exchange.body
     assert exchange.complete
     return uncommented(exchange.body)
 
 
-async def log_of(port: int, response_id: str) -> list[dict[str, Any]]:
+async def log_of(at: GatewayProcess, response_id: str) -> list[dict[str, Any]]:
     """A log's events, as objects."""
-    exchange = await get(port, f"/v1/responses/{response_id}/events?format=ndjson")
+    exchange = await get(at, f"/v1/responses/{response_id}/events?format=ndjson")
     assert exchange.head.status == 200, exchange.body
     return [json.loads(line) for line in exchange.body.split(b"\n") if line]
 
