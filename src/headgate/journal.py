@@ -214,14 +214,14 @@ class Journal:
         if error is not None:
             self.fail(error if isinstance(error, StoreError) else StoreError(str(error)))
             return
+        if self._audit is not None:
+            self._audit.committed()
+        self._on_commit_seconds((now_ns - started_ns) / 1e9)
         for log in logs:
             try:
                 log.committed()
             except Exception as fault:
                 _logger.error("a fault after a commit", exc_info=fault, extra=fields(response=log.id))
-        if self._audit is not None:
-            self._audit.committed()
-        self._on_commit_seconds((now_ns - started_ns) / 1e9)
         if self._timer is None and not self._held:
             if streaming and len(logs) >= REST_LOGS_MIN and self._rest and now_ns - self._begun_ns > BEGINNING_NS:
                 self._timer = self._loop.call_soon(self._gather)  # when what the readers wrote has left
