@@ -177,14 +177,14 @@ class Producer:
     def cancel(self, code: str, message: str) -> None:
         """Stop the generation: the provider's connection is closed at once, the log ends as cancelled."""
         if not self.over:
-            self._was_worked_on()
+            self._count_input_as_spent()
             self._drop_call()
             ended = AttemptEnded(self.log.open_attempt, "cancelled")
             self._end(ended, Ending(Status.CANCELLED, Failure(code, message)))
 
     def interrupt(self) -> None:
         """The gateway stops: the log ends as failed, and may be asked for again."""
-        self._was_worked_on()
+        self._count_input_as_spent()
         self.fail(Failure("interrupted", "The gateway stopped while the response was in flight."))
 
     def mute(self) -> None:
@@ -401,8 +401,8 @@ class Producer:
         if (call := self._let_go()) is not None:
             call.abort()
 
-    def _was_worked_on(self) -> None:
-        """It is we who end it. If the provider has the request and did not refuse it, its input is spent."""
+    def _count_input_as_spent(self) -> None:
+        """It is we who end it: the provider has the request, unless it was not sent or was refused."""
         self._tally.was_worked_on = self._phase != "connect" and self._reading.status < 300
 
     def _dismiss(self) -> None:
@@ -425,12 +425,12 @@ class Producer:
     def tick(self, now: float) -> None:
         """Called with the loop's time once a deadline has passed: end what is overdue, by the one that passed first."""
         if self.total_deadline <= min(now, self.deadline):
-            self._was_worked_on()
+            self._count_input_as_spent()
             self.fail(Failure("deadline_exceeded", "The response was not done within timeouts.total_s."))
         elif now < self.deadline or (self._brake is not None and self._brake.pressed):
             pass
         elif self._phase == "linger":
             self.on_end()
         else:
-            self._was_worked_on()
+            self._count_input_as_spent()
             self.fail(overdue(self._phase, self._timeouts))
